@@ -1,0 +1,35 @@
+/* Every bound of every queue, buffer and cache, in one place: what it bounds, and what happens when it is reached. */
+#pragma once
+
+/* bytes a buf may hold when its owner named no other limit; over it the buffer fails */
+#define LIMIT_BUF_DEFAULT_BYTES (64u << 20)
+/* label sets of all metrics together; over it they share one series */
+#define LIMIT_METRIC_SERIES 4096
+/* JSON nesting depth accepted from outside; deeper answers 50109 / close 4002 */
+#define LIMIT_JSON_DEPTH 64
+
+/* HTTP server */
+#define LIMIT_HTTP_HEAD_BYTES         (32u << 10)  /* request line and headers; over it 431 */
+#define LIMIT_HTTP_BODY_BYTES         (26u << 20)  /* body; over it 413 */
+#define LIMIT_HTTP_CONNECTIONS        65536        /* accepted sockets; over it new ones are closed */
+#define LIMIT_HTTP_IDLE_MS            75000        /* keep-alive silence; then closed */
+#define LIMIT_HTTP_REQUEST_MS         60000        /* time to send a whole request; then 408 */
+#define LIMIT_HTTP_BODIES_TOTAL_BYTES (512u << 20) /* bodies being received in the process; over it 503 */
+
+/* coroutines */
+#define LIMIT_CO_STACK_BYTES (128u << 10) /* with a guard page below */
+#define LIMIT_CO_MAX         20000        /* at once; over it HTTP answers 503 */
+
+/* gateway */
+#define LIMIT_WS_PAYLOAD_BYTES        4096        /* one payload from a client; over it close 4002 */
+#define LIMIT_WS_SENDS_PER_MINUTE     120         /* over it close 4008 */
+#define LIMIT_WS_QUEUE_BYTES          (8u << 20)  /* unsent bytes of a session beyond READY/GUILD_CREATE; over it cut */
+#define LIMIT_WS_CLIENT_PAYLOAD_BYTES (64u << 20) /* one inflated message from an upstream; over it reconnect */
+#define LIMIT_REPLAY_EVENTS           1024        /* kept for RESUME by a session */
+#define LIMIT_REPLAY_BYTES            (4u << 20)  /* the same in bytes; older ones are dropped, RESUME then gets op 9 */
+#define LIMIT_RESUME_WINDOW_MS        120000      /* a cut session waits so long for RESUME */
+
+/* bus and brokers */
+#define LIMIT_AMQP_QUEUE_MESSAGES 65536 /* waiting for the AMQP thread; over it publishing fails with -EAGAIN */
+#define LIMIT_AMQP_UNCONFIRMED    2048  /* in flight to the broker */
+#define LIMIT_BUS_CONFIRM_MS      5000  /* then the publish fails; the outbox publishes it later */
