@@ -1,0 +1,43 @@
+/* HTTP client on libcurl's multi interface: HTTP/1.1 and HTTP/2 (over TLS), connections kept. Loop thread only. */
+#pragma once
+
+#include "platform/base/buf.h"
+
+struct http_client; /* a pool of connections */
+struct http_call;
+
+struct http_client_options {
+    const char *ca_file; /* NULL: the system's */
+    const char *user_agent;
+    int connections_per_host_max; /* 0 = 64 */
+};
+struct http_client *http_client_new(const struct http_client_options *o);
+void http_client_free(struct http_client *c); /* running calls end with -ECANCELED */
+
+struct http_call_options {
+    const char *method;
+    const char *url;
+    const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
+    struct str body;            /* copied */
+    int timeout_ms;
+    size_t body_max; /* of the answer; over it the call fails with -EMSGSIZE */
+};
+
+struct http_result {
+    int error; /* 0: an answer came. -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (name), -EPROTO, -EMSGSIZE, -ECANCELED */
+    bool maybe_sent; /* with error != 0: the request may have reached the other side */
+    int status;
+    struct buf headers; /* "name: value\r\n" lines, names lower case */
+    struct buf body;
+};
+/* Case-insensitive (give it lower case); STR_NONE when absent. */
+struct str http_result_header(const struct http_result *r, const char *lower_name);
+void http_result_done(struct http_result *r);
+
+/* done gets the result exactly once and owns it (http_result_done). */
+struct http_call *http_call_start(struct http_client *c, const struct http_call_options *o,
+                                  void (*done)(struct http_result *r, void *arg), void *arg);
+void http_call_cancel(struct http_call *call); /* done is called with -ECANCELED, in the next turn */
+
+/* The same, awaited on a coroutine. Returns result.error. */
+int http_call_await(struct http_client *c, const struct http_call_options *o, struct http_result *ret);

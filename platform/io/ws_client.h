@@ -1,0 +1,31 @@
+/* A WebSocket client connection on libwebsockets (TLS, redirects of the protocol, pings), names resolved off the loop.
+ * Loop thread only. Source: RFC 6455. */
+#pragma once
+
+#include "platform/base/buf.h"
+
+struct ws_client;
+
+struct ws_client_callbacks {
+    void (*on_open)(struct ws_client *c, void *arg);
+    /* One whole message; `data` valid during the call. */
+    void (*on_message)(struct ws_client *c, struct str data, bool binary, void *arg);
+    /* Exactly once, also when connecting failed (code 1006, reason says why). The client is freed after the return. */
+    void (*on_close)(struct ws_client *c, int code, const char *reason, void *arg);
+};
+
+struct ws_client_options {
+    const char *url;     /* ws:// or wss://, with path and query */
+    const char *ca_file; /* NULL: the system's */
+    const char *user_agent;
+    struct ws_client_callbacks cb;
+    void *arg;
+    size_t payload_max;
+    size_t queue_bytes_max;
+    int connect_timeout_ms;
+};
+
+/* NULL and `err` when the URL is malformed. */
+struct ws_client *ws_client_connect(const struct ws_client_options *o, struct buf *err);
+int ws_client_send(struct ws_client *c, bool binary, struct str data); /* 0, -ENOBUFS, -EPIPE */
+void ws_client_close(struct ws_client *c, int code, const char *reason);
