@@ -1,0 +1,92 @@
+/* Port `kv`: small shared state with expiry, every operation atomic. Embedded: in process. Distributed: Redis (Lua
+ * where it takes more than one command; keys that one script touches share a hash tag). Coroutine only, but where it
+ * says otherwise. Every call: 0 or what it lists, -EHOSTDOWN when the store cannot be reached (nothing is known then).
+ */
+#pragma once
+
+#include "platform/base/arena.h"
+#include "platform/base/buf.h"
+
+struct kv;
+
+/* url NULL: in process. Otherwise redis://... NULL and err: malformed. */
+struct kv *kv_open(const char *redis_url, struct buf *err);
+void kv_close(struct kv *kv);
+bool kv_ready(const struct kv *kv); /* any time */
+bool kv_is_embedded(const struct kv *kv);
+
+/* --- incarnation. Interest and numbers live in one: it changes when Redis restarts empty, or fails over. -------------
+ * fn is called on the loop each time the connection is there again and each time the incarnation turned out new: nodes
+ * must register themselves and their interest again. */
+void kv_on_incarnation(struct kv *kv, void (*fn)(bool changed, void *arg), void *arg);
+
+/* --- gateway nodes --------------------------------------------------------------------------------------------------
+ */
+struct kv_node {
+    struct str id, url;
+};
+/* Puts or renews a node's lease. -EOWNERDEAD: the lease had lapsed in between (the node must take a new id and end its
+ * old sessions). first: taking it, not renewing. */
+int kv_node_renew(struct kv *kv, const char *node_id, const char *url, int64_t ttl_ms, bool first);
+int kv_node_remove(struct kv *kv, const char *node_id);
+int kv_nodes_list(struct kv *kv, struct arena *a, struct kv_node **ret, unsigned *ret_count);
+
+/* --- topics: interest and numbers -----------------------------------------------------------------------------------
+ */
+/* Registers node_id as interested in each topic and answers each topic's last number in the same step. */
+int kv_interest_add(struct kv *kv, const char *node_id, const uint64_t *topics, unsigned count, uint64_t *ret_numbers);
+int kv_interest_remove(struct kv *kv, const char *node_id, const uint64_t *topics, unsigned count);
+
+struct kv_route {
+    uint64_t number;       /* the event's, within the topic */
+    bool all;              /* a young incarnation: publish to every live node */
+    const char **node_ids; /* the interested nodes; with `all`: every live node */
+    unsigned node_count;
+};
+/* Takes the topic's next number for event_id and answers who wants it, in one step. The pair (number, event_id) is kept
+ * for 5 minutes for kv_topic_events. */
+int kv_topic_next(struct kv *kv, struct arena *a, uint64_t topic, uint64_t event_id, struct kv_route *ret);
+/* The same for several events of several topics in one step, in order. */
+int kv_topics_next(struct kv *kv, struct arena *a, const uint64_t *topics, const uint64_t *event_ids, unsigned count,
+                   struct kv_route *ret);
+/* The event ids that numbers from..to went to (0 where unknown), to - from + 1 of them, at most 1,000. */
+int kv_topic_events(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, uint64_t *ret_ids);
+
+/* --- leases with fencing --------------------------------------------------------------------------------------------
+ */
+/* Takes a free or expired lease: *ret_epoch is higher than any epoch it had before. -EBUSY: somebody holds it. */
+int kv_lease_take(struct kv *kv, const char *name, const char *owner, int64_t ttl_ms, uint64_t *ret_epoch);
+/* -EOWNERDEAD: not ours any more. */
+int kv_lease_renew(struct kv *kv, const char *name, const char *owner, uint64_t epoch, int64_t ttl_ms);
+int kv_lease_release(struct kv *kv, const char *name, const char *owner, uint64_t epoch);
+/* Takes the lowest free number of 0..max: leases "<name>:<n>". -EBUSY: none is free. */
+int kv_lease_take_any(struct kv *kv, const char *name, const char *owner, unsigned max, int64_t ttl_ms,
+                      unsigned *ret_number, uint64_t *ret_epoch);
+
+/* --- buckets ---------------------------------------------------------------------------------------------------------
+ */
+struct kv_bucket {
+    const char *key;
+    int limit;         /* tokens in a window */
+    int64_t window_ms; /* a fixed window that opens with its first token */
+};
+struct kv_bucket_state {
+    bool allowed;
+    int remaining;
+    int64_t reset_after_ms;
+};
+/* Takes one token from each of the buckets, or from none: when one is empty, all `allowed` are false but for those that
+ * had tokens. Also from a callback: see kv_buckets_take_async. */
+int kv_buckets_take(struct kv *kv, const struct kv_bucket *buckets, unsigned count, struct kv_bucket_state *ret);
+/* Looks without taking. */
+int kv_bucket_peek(struct kv *kv, const struct kv_bucket *b, struct kv_bucket_state *ret);
+
+/* --- plain values
+ * ----------------------------------------------------------------------------------------------------- */
+int kv_put(struct kv *kv, const char *key, struct str value, int64_t ttl_ms);
+/* -EEXIST: there already (*ret_existing, in the arena). */
+int kv_put_new(struct kv *kv, struct arena *a, const char *key, struct str value, int64_t ttl_ms,
+               struct str *ret_existing);
+/* -ENOENT. */
+int kv_get(struct kv *kv, struct arena *a, const char *key, struct str *ret);
+int kv_del(struct kv *kv, const char *key);

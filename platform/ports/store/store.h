@@ -1,0 +1,144 @@
+/* Port `store`: rows in transactions, SQLite or PostgreSQL (platform/io/sql.h). Reads are functions of their own; what
+ * changes something is added to a commit (platform/ports/commit.h), which is one transaction and then its events.
+ * One file for each entity. Coroutine only. Reads return 0, -ENOENT, or sql_read's errors. */
+#pragma once
+
+#include "platform/io/sql.h"
+#include "platform/model/model.h"
+#include "platform/ports/commit.h"
+#include "platform/protocol/event.h"
+
+/* --- schema (migrate.c) ------------------------------------------------------------------------------------------- */
+/* Brings the schema to this binary's version; several processes at once are fine. 0, -EPROTO (the database is newer
+ * than this binary), sql errors. */
+int store_migrate(struct sql *db);
+/* 0: current. -ESTALE: older, migrate first. -EPROTO: newer. */
+int store_schema_check(struct sql *db);
+int store_schema_version(void); /* this binary's */
+
+/* --- outbox (outbox.c) -------------------------------------------------------------------------------------------- */
+void store_outbox_insert(struct commit *c, const struct event *e);
+/* Confirmed by the bus: the rows are deleted `LIMIT_OUTBOX_KEEP_MS` after this, in batches. */
+int store_outbox_confirmed(struct sql *db, const uint64_t *event_ids, unsigned count);
+int store_outbox_sweep(struct sql *db, int64_t confirmed_before_ms);
+/* Unconfirmed events made before `before_ms`, oldest first. */
+int store_outbox_pending(struct sql *db, struct arena *a, int64_t before_ms, unsigned limit, struct event **ret,
+                         unsigned *ret_count);
+/* An event by its id, confirmed or not: refills gaps. -ENOENT. */
+int store_outbox_get(struct sql *db, struct arena *a, uint64_t event_id, struct event *ret);
+
+/* --- users, tokens (users.c) -------------------------------------------------------------------------------------- */
+void store_user_insert(struct commit *c,
+                       const struct user *u); /* -EEXIST from the commit: id, email or username taken */
+void store_user_update(struct commit *c, const struct user *u);
+int store_user_get(struct sql *db, struct arena *a, uint64_t id, struct user *ret);
+int store_user_get_by_email(struct sql *db, struct arena *a, struct str email, struct user *ret);
+int store_user_get_by_username(struct sql *db, struct arena *a, struct str username, struct user *ret);
+/* In the order asked for; unknown ids are left out. */
+int store_users_get(struct sql *db, struct arena *a, const uint64_t *ids, unsigned count, struct user **ret,
+                    unsigned *ret_count);
+/* Adds one to the version: every older token is void. */
+void store_token_version_bump(struct commit *c, uint64_t user_id);
+int store_token_versions(struct sql *db, struct arena *a, uint64_t **ret_users, uint64_t **ret_versions,
+                         unsigned *ret_count);
+void store_fixed_token_put(struct commit *c, struct str token, uint64_t user_id);
+int store_fixed_tokens(struct sql *db, struct arena *a, struct str **ret_tokens, uint64_t **ret_users,
+                       unsigned *ret_count);
+
+/* --- applications (applications.c) ---------------------------------------------------------------------------------
+ */
+void store_application_insert(struct commit *c, const struct application *app);
+void store_application_update(struct commit *c, const struct application *app);
+int store_application_get(struct sql *db, struct arena *a, uint64_t id, struct application *ret);
+int store_applications_of(struct sql *db, struct arena *a, uint64_t owner_id, struct application **ret,
+                          unsigned *ret_count);
+
+/* --- guilds (guilds.c), roles (roles.c), channels (channels.c), members (members.c), invites (invites.c) -------------
+ */
+void store_guild_insert(struct commit *c, const struct guild *g);
+void store_guild_update(struct commit *c, const struct guild *g);
+void store_guild_delete(struct commit *c, uint64_t guild_id); /* and all that is in it */
+int store_guild_get(struct sql *db, struct arena *a, uint64_t guild_id, struct guild *ret);
+/* Guild ids of a user, rising. */
+int store_user_guild_ids(struct sql *db, struct arena *a, uint64_t user_id, uint64_t **ret, unsigned *ret_count);
+/* Guild, roles, channels and up to members_max members (rising ids; `always` is among them when a member, 0 = nobody).
+ * -ENOENT. */
+int store_guild_snapshot(struct sql *db, struct arena *a, uint64_t guild_id, unsigned members_max, uint64_t always,
+                         struct guild_snapshot *ret);
+/* What a permission check needs: guild, roles, the one channel (0: none) with overwrites, the member (members[0];
+ * member_count 0 when the user is no member). One batch. -ENOENT: no such guild or no such channel in it. */
+int store_guild_for_member(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t channel_id, uint64_t user_id,
+                           struct guild_snapshot *ret);
+
+void store_role_insert(struct commit *c, const struct role *r);
+void store_role_update(struct commit *c, const struct role *r);
+void store_role_delete(struct commit *c, uint64_t guild_id, uint64_t role_id);
+
+void store_channel_insert(struct commit *c, const struct channel *ch);
+void store_channel_update(struct commit *c, const struct channel *ch); /* with its overwrites */
+void store_channel_delete(struct commit *c, uint64_t channel_id);
+int store_channel_get(struct sql *db, struct arena *a, uint64_t channel_id,
+                      struct channel *ret); /* overwrites, recipients too */
+int store_guild_channels(struct sql *db, struct arena *a, uint64_t guild_id, struct channel **ret, unsigned *ret_count);
+/* The DM channel of two users; -ENOENT. */
+int store_dm_find(struct sql *db, struct arena *a, uint64_t user_a, uint64_t user_b, struct channel *ret);
+void store_dm_insert(struct commit *c, const struct channel *ch); /* -EEXIST: made by somebody else meanwhile */
+int store_user_dms(struct sql *db, struct arena *a, uint64_t user_id, struct channel **ret, unsigned *ret_count);
+
+void store_member_insert(struct commit *c, const struct member *m); /* -EEXIST: is one already */
+void store_member_update(struct commit *c, const struct member *m); /* with its roles */
+void store_member_delete(struct commit *c, uint64_t guild_id, uint64_t user_id);
+void store_member_role_add(struct commit *c, uint64_t guild_id, uint64_t user_id, uint64_t role_id);
+void store_member_role_remove(struct commit *c, uint64_t guild_id, uint64_t user_id, uint64_t role_id);
+int store_member_get(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t user_id, struct member *ret);
+int store_members_list(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t after, unsigned limit,
+                       struct member **ret, unsigned *ret_count);
+
+void store_invite_insert(struct commit *c, const struct invite *i);
+void store_invite_delete(struct commit *c, struct str code);
+void store_invite_use(struct commit *c, struct str code); /* fails the commit (-ENODATA) when it is used up */
+int store_invite_get(struct sql *db, struct arena *a, struct str code, struct invite *ret);
+int store_guild_invites(struct sql *db, struct arena *a, uint64_t guild_id, struct invite **ret, unsigned *ret_count);
+
+/* --- messages (messages.c), reactions (reactions.c) -----------------------------------------------------------------
+ */
+void store_message_insert(struct commit *c, const struct message *m); /* and the channel's last_message_id */
+void store_message_update(struct commit *c, const struct message *m);
+void store_message_delete(struct commit *c, uint64_t channel_id, uint64_t message_id);
+void store_messages_delete(struct commit *c, uint64_t channel_id, const uint64_t *ids, unsigned count);
+int store_message_get(struct sql *db, struct arena *a, uint64_t channel_id, uint64_t message_id, struct message *ret);
+enum store_list { STORE_LATEST, STORE_BEFORE, STORE_AFTER, STORE_AROUND };
+/* Newest first, as the documentation has it. */
+int store_messages_list(struct sql *db, struct arena *a, uint64_t channel_id, enum store_list how, uint64_t id,
+                        unsigned limit, struct message **ret, unsigned *ret_count);
+int store_messages_get(struct sql *db, struct arena *a, uint64_t channel_id, const uint64_t *ids, unsigned count,
+                       struct message **ret, unsigned *ret_count);
+/* enforce_nonce: the commit fails with -EEXIST when (channel, author, nonce) made a message in the last minutes. */
+void store_message_nonce_put(struct commit *c, uint64_t channel_id, uint64_t author_id, struct str nonce,
+                             uint64_t message_id);
+int store_message_nonce_get(struct sql *db, uint64_t channel_id, uint64_t author_id, struct str nonce,
+                            uint64_t *ret_id);
+int store_message_nonce_sweep(struct sql *db, int64_t before_ms);
+
+void store_pin_set(struct commit *c, uint64_t channel_id, uint64_t message_id, bool pinned, int64_t now_ms);
+int store_pins_list(struct sql *db, struct arena *a, uint64_t channel_id, struct message **ret, unsigned *ret_count);
+
+struct reaction_count {
+    struct str emoji_name;
+    uint64_t emoji_id;
+    int64_t count;
+    bool me;
+};
+void store_reaction_add(struct commit *c, uint64_t channel_id, uint64_t message_id, uint64_t user_id,
+                        struct str emoji_name, uint64_t emoji_id); /* -ENODATA: is there already */
+void store_reaction_remove(struct commit *c, uint64_t channel_id, uint64_t message_id, uint64_t user_id,
+                           struct str emoji_name, uint64_t emoji_id); /* -ENODATA: was not there */
+/* emoji_name STR_NONE: all of the message. */
+void store_reactions_clear(struct commit *c, uint64_t channel_id, uint64_t message_id, struct str emoji_name,
+                           uint64_t emoji_id);
+/* Grouped, in order of first use; ret[i] belongs to message_ids[i]. */
+int store_reactions_of(struct sql *db, struct arena *a, uint64_t channel_id, const uint64_t *message_ids,
+                       unsigned count, uint64_t viewer, struct reaction_count **ret, unsigned *ret_counts);
+int store_reaction_users(struct sql *db, struct arena *a, uint64_t channel_id, uint64_t message_id,
+                         struct str emoji_name, uint64_t emoji_id, uint64_t after, unsigned limit, struct user **ret,
+                         unsigned *ret_count);

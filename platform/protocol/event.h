@@ -1,0 +1,48 @@
+/* An event of the platform, as the API publishes it and gateway nodes receive it. Every event belongs to exactly one
+ * topic: a guild, or a user (what happens outside guilds, and what only that user's sessions may see). Within a topic
+ * events are numbered from 1 without holes. `data` is the dispatch's `d`, ready to send. */
+#pragma once
+
+#include "platform/base/arena.h"
+#include "platform/base/buf.h"
+
+/* Dispatch events of Discord's documentation, and a few control events that no client sees. */
+enum event_type {
+#define EVENT(name, intents, dm_intents, scope) EVENT_##name,
+#include "platform/protocol/events.def"
+#undef EVENT
+    EVENT_COUNT,
+};
+
+/* Who of a topic's sessions may get it, besides the intent. */
+enum event_scope {
+    EVENT_SCOPE_ALL,     /* every session of the topic */
+    EVENT_SCOPE_CHANNEL, /* members that can view event.channel_id (VIEW_CHANNEL) */
+    EVENT_SCOPE_CONTROL, /* gateway nodes only; never sent to a client */
+};
+
+const char *event_name(enum event_type t);                  /* "MESSAGE_CREATE" */
+int event_type_find(struct str name, enum event_type *ret); /* 0, -ENOENT */
+/* Intent bits of which a session needs at least one; 0: no intent needed. */
+uint32_t event_intents(enum event_type t, bool in_guild);
+enum event_scope event_scope_of(enum event_type t);
+
+#define EVENT_MENTIONS_MAX 128
+
+struct event {
+    uint64_t id;    /* snowflake; what receivers drop repetitions by */
+    uint64_t topic; /* guild id or user id */
+    bool topic_is_user;
+    uint64_t number; /* within the topic; set by publishing, 0 before */
+    enum event_type type;
+    uint64_t channel_id;      /* 0: none */
+    uint64_t user_id;         /* author or subject: a message's author sees its content without MESSAGE_CONTENT */
+    const uint64_t *mentions; /* users mentioned: they see the content too */
+    unsigned mention_count;
+    struct str data; /* JSON object, the dispatch's d */
+};
+
+/* The form on the bus: a fixed little-endian head (version 1), the mentions, then data. */
+void event_encode(const struct event *e, struct buf *out);
+/* Points into `bytes` (mentions into the arena). 0, -EINVAL. */
+int event_decode(struct str bytes, struct arena *a, struct event *ret);
