@@ -1,0 +1,35 @@
+/* Reading and checking a JSON body's members. Every reader takes the member of x->body named `key`; what is wrong is
+ * collected as Discord's nested `errors` and the handler ends with `return form_result(x)` or goes on when it is
+ * API_OK. Unknown members are ignored. Source: "Reference: Error Messages". */
+#pragma once
+
+#include "platform/api/api.h"
+
+/* Present at all (null counts as present). */
+bool form_has(struct api_ctx *x, const char *key);
+bool form_is_null(struct api_ctx *x, const char *key);
+
+enum form_need { FORM_OPTIONAL, FORM_REQUIRED, FORM_NULLABLE /* optional, null reads as absent value (STR_NONE, 0) */ };
+
+/* Each returns true when a value was read into *ret; *ret is untouched otherwise. Lengths count code points. */
+bool form_str(struct api_ctx *x, const char *key, enum form_need need, unsigned min, unsigned max, struct str *ret);
+bool form_i64(struct api_ctx *x, const char *key, enum form_need need, int64_t min, int64_t max, int64_t *ret);
+bool form_bool(struct api_ctx *x, const char *key, enum form_need need, bool *ret);
+bool form_id(struct api_ctx *x, const char *key, enum form_need need, uint64_t *ret); /* string or number; null: 0 */
+bool form_bits(struct api_ctx *x, const char *key, enum form_need need,
+               uint64_t *ret); /* permissions: decimal string or number */
+bool form_ids(struct api_ctx *x, const char *key, enum form_need need, unsigned max, uint64_t **ret,
+              unsigned *ret_count);
+/* A member that must be an object (array); NULL when absent or wrong (reported). Borrowed from the body. */
+struct json_t *form_object(struct api_ctx *x, const char *key, enum form_need need);
+struct json_t *form_array(struct api_ctx *x, const char *key, enum form_need need, unsigned max);
+
+/* Records an error at a path like "embeds.0.title": code e.g. "BASE_TYPE_REQUIRED". */
+void form_error(struct api_ctx *x, const char *path, const char *code, const char *message);
+/* API_OK, or API_ERROR_INVALID_FORM_BODY when anything was recorded. */
+enum api_error form_result(struct api_ctx *x);
+
+/* Query parameters, the same way. */
+bool query_i64(struct api_ctx *x, const char *key, int64_t min, int64_t max, int64_t *ret);
+bool query_id(struct api_ctx *x, const char *key, uint64_t *ret);
+bool query_bool(struct api_ctx *x, const char *key, bool *ret);
