@@ -18,7 +18,8 @@ void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);  /* frees; the buffer may be used again */
 void buf_clear(struct buf *b); /* keeps the memory, forgets the failure */
 
-/* Room for n more bytes and returns where they go (then add to b->len), or NULL and the buffer is failed. */
+/* Room for n more bytes and returns where they go (then add to b->len; the NUL is there when all n are used), or NULL
+ * and the buffer is failed. */
 char *buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_addc(struct buf *b, char c);

@@ -1,6 +1,8 @@
 /* Settings: one table (settings.def) gives name, commands, type, unit, range, default and help. Read in this order,
- * later wins: default, file (--config, `name = value` lines), environment (GUILDHALL_NAME, then the field's own names
- * such as DISCORD_TOKEN), flag (--name-with-dashes VALUE). Loop thread; read once at start. */
+ * later wins: default, file (--config, `name = value` lines, `#` comments), environment (GUILDHALL_NAME, or where that
+ * is not set the field's own name such as DISCORD_TOKEN), flag (--name-with-dashes VALUE or --name-with-dashes=VALUE; a
+ * BOOL may stand alone; --tls takes two words, kept with a newline between). A file may hold the settings of other
+ * commands too, so that one file serves all processes. Loop thread; read once at start. */
 #pragma once
 
 #include "platform/base/buf.h"

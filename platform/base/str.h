@@ -36,3 +36,6 @@ int str_to_i64(struct str s, int64_t *ret);
 
 /* Number of Unicode code points; -EILSEQ when the bytes are not valid UTF-8 (RFC 3629: no surrogates, no overlongs). */
 int64_t utf8_count(struct str s);
+
+/* Bytes of the first code point (1..4), 0 when it is not valid UTF-8 or s is empty. */
+size_t utf8_next(struct str s);
