@@ -33,3 +33,21 @@
 #define LIMIT_AMQP_QUEUE_MESSAGES 65536 /* waiting for the AMQP thread; over it publishing fails with -EAGAIN */
 #define LIMIT_AMQP_UNCONFIRMED    2048  /* in flight to the broker */
 #define LIMIT_BUS_CONFIRM_MS      5000  /* then the publish fails; the outbox publishes it later */
+
+/* outbox and nonces */
+#define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */
+#define LIMIT_OUTBOX_PENDING_MS 5000   /* an unconfirmed event this old is published again */
+#define LIMIT_OUTBOX_KEEP_MS    120000 /* confirmed events are kept so long: gaps are refilled from them */
+#define LIMIT_OUTBOX_SWEEP_MS   10000  /* how often old ones are deleted */
+#define LIMIT_OUTBOX_LEASE_MS   10000  /* one process at a time publishes leftovers */
+#define LIMIT_NONCE_KEEP_MS     300000 /* enforce_nonce remembers so long */
+
+/* messages */
+#define LIMIT_MESSAGE_CHARS     2000             /* content */
+#define LIMIT_EMBEDS            10               /* in a message */
+#define LIMIT_EMBED_CHARS       6000             /* in all embeds of a message together */
+#define LIMIT_ATTACHMENTS       10               /* in a message */
+#define LIMIT_ATTACHMENT_BYTES  (25u << 20)      /* one file; over it 40005 */
+#define LIMIT_REACTIONS         20               /* different emoji on a message; over it 30010 */
+#define LIMIT_PINS              50               /* in a channel; over it 30003 */
+#define LIMIT_ATTACHMENT_URL_MS (24 * 3600000LL) /* a signed link is good so long */

@@ -49,6 +49,8 @@ int kv_topic_next(struct kv *kv, struct arena *a, uint64_t topic, uint64_t event
 /* The same for several events of several topics in one step, in order. */
 int kv_topics_next(struct kv *kv, struct arena *a, const uint64_t *topics, const uint64_t *event_ids, unsigned count,
                    struct kv_route *ret);
+/* Who wants the topic, without taking a number (ret->number is 0): for events that are not stored, such as typing. */
+int kv_topic_route(struct kv *kv, struct arena *a, uint64_t topic, struct kv_route *ret);
 /* The event ids that numbers from..to went to (0 where unknown), to - from + 1 of them, at most 1,000. */
 int kv_topic_events(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, uint64_t *ret_ids);
 

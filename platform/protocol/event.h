@@ -33,7 +33,7 @@ struct event {
     uint64_t id;    /* snowflake; what receivers drop repetitions by */
     uint64_t topic; /* guild id or user id */
     bool topic_is_user;
-    uint64_t number; /* within the topic; set by publishing, 0 before */
+    uint64_t number; /* within the topic; set by publishing. 0: an event outside the order (typing), may be lost */
     enum event_type type;
     uint64_t channel_id;      /* 0: none */
     uint64_t user_id;         /* author or subject: a message's author sees its content without MESSAGE_CONTENT */

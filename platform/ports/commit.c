@@ -1,0 +1,120 @@
+/* Commits: one transaction, then its events. Loop thread, coroutine. What a crash leaves in the outbox, outbox.c
+ * publishes. */
+#include "platform/ports/commit.h"
+
+#include "platform/base/check.h"
+#include "platform/base/log.h"
+#include "platform/base/metrics.h"
+#include "platform/base/snowflake.h"
+#include "platform/ports/bus.h"
+#include "platform/ports/kv.h"
+#include "platform/ports/outbox.h"
+#include "platform/ports/store/store.h"
+
+#include <errno.h>
+
+METRIC_DEFINE(published, METRIC_COUNTER, "guildhall_events_published_total", "Events confirmed by the bus");
+METRIC_DEFINE(deferred, METRIC_COUNTER, "guildhall_events_deferred_total", "Events left to the outbox: bus or kv away");
+
+void commit_init(struct commit *c, struct arena *a)
+{
+    *c = (struct commit){.arena = a};
+}
+
+struct sql_stmt *commit_stmt(struct commit *c, const char *text)
+{
+    if (c->stmt_count == c->stmt_cap) {
+        unsigned cap = c->stmt_cap ? c->stmt_cap * 2 : 8;
+        struct sql_stmt *grown = ARENA_ARRAY(c->arena, struct sql_stmt, cap);
+        if (c->stmt_count)
+            memcpy(grown, c->stmts, sizeof *grown * c->stmt_count);
+        c->stmts = grown;
+        c->stmt_cap = cap;
+    }
+    struct sql_stmt *s = &c->stmts[c->stmt_count++];
+    *s = (struct sql_stmt){.text = text};
+    return s;
+}
+
+void commit_sql_params(struct commit *c, int rows_min, const char *text, const struct sql_value *params, unsigned count)
+{
+    CHECK(count <= SQL_PARAMS_MAX);
+    struct sql_stmt *s = commit_stmt(c, text);
+    s->rows_min = rows_min;
+    s->param_count = (int)count;
+    memcpy(s->params, params, sizeof *params * count);
+}
+
+struct event *commit_event(struct commit *c, enum event_type type, uint64_t topic, bool topic_is_user)
+{
+    if (c->event_count == c->event_cap) {
+        unsigned cap = c->event_cap ? c->event_cap * 2 : 4;
+        struct event *grown = ARENA_ARRAY(c->arena, struct event, cap);
+        if (c->event_count)
+            memcpy(grown, c->events, sizeof *grown * c->event_count);
+        c->events = grown;
+        c->event_cap = cap;
+    }
+    struct event *e = &c->events[c->event_count++];
+    *e = (struct event){.id = snowflake_next(), .type = type, .topic = topic, .topic_is_user = topic_is_user};
+    return e;
+}
+
+/* Numbers are taken in one step so that the events of one commit stand together in their topic. */
+int commit_publish(struct arena *a, const struct ports *p, struct event *events, unsigned count)
+{
+    uint64_t *topics = ARENA_ARRAY(a, uint64_t, count);
+    uint64_t *ids = ARENA_ARRAY(a, uint64_t, count);
+    struct kv_route *routes = ARENA_ARRAY(a, struct kv_route, count);
+    for (unsigned i = 0; i < count; i++) {
+        topics[i] = events[i].topic;
+        ids[i] = events[i].id;
+    }
+    int r = kv_topics_next(p->kv, a, topics, ids, count, routes);
+    if (r < 0) {
+        metric_add(&deferred, count);
+        return r;
+    }
+    int first_error = 0;
+    for (unsigned i = 0; i < count; i++) {
+        events[i].number = routes[i].number;
+        r = bus_publish(p->bus, &events[i], routes[i].node_ids, routes[i].node_count);
+        if (r == 0) {
+            outbox_confirmed(events[i].id);
+            metric_add(&published, 1);
+        } else {
+            metric_add(&deferred, 1);
+            first_error = first_error ? first_error : r;
+        }
+    }
+    return first_error;
+}
+
+int commit_run(struct commit *c, const struct ports *p)
+{
+    /* In one process a published event reached every session there is, so nothing is kept for a later one. */
+    if (!bus_is_embedded(p->bus))
+        for (unsigned i = 0; i < c->event_count; i++)
+            store_outbox_insert(c, &c->events[i]);
+    if (c->stmt_count) {
+        c->results = ARENA_ARRAY(c->arena, struct sql_result, c->stmt_count);
+        int r = sql_run(p->db, c->arena, c->stmts, (int)c->stmt_count, c->results);
+        if (r < 0)
+            return r;
+    }
+    if (!c->event_count)
+        return 0;
+    int r = commit_publish(c->arena, p, c->events, c->event_count);
+    if (r < 0)
+        LOG_WARN("events deferred", "count=%u first=%llu error=%d", c->event_count, (unsigned long long)c->events[0].id,
+                 -r);
+    return 0;
+}
+
+void commit_publish_transient(struct arena *a, const struct ports *p, struct event *e)
+{
+    struct kv_route route;
+    e->number = 0;
+    if (kv_topic_route(p->kv, a, e->topic, &route) == 0)
+        (void)bus_publish(p->bus, e, route.node_ids, route.node_count);
+}
