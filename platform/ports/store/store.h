@@ -102,7 +102,9 @@ int store_guild_invites(struct sql *db, struct arena *a, uint64_t guild_id, stru
 
 /* --- messages (messages.c), reactions (reactions.c) -----------------------------------------------------------------
  */
-void store_message_insert(struct commit *c, const struct message *m); /* and the channel's last_message_id */
+/* A channel's last_message_id is read from the messages themselves (max(id) by primary key), so that a busy channel's
+ * row is not written for each message. */
+void store_message_insert(struct commit *c, const struct message *m);
 void store_message_update(struct commit *c, const struct message *m);
 void store_message_delete(struct commit *c, uint64_t channel_id, uint64_t message_id);
 void store_messages_delete(struct commit *c, uint64_t channel_id, const uint64_t *ids, unsigned count);
@@ -121,7 +123,9 @@ int store_message_nonce_get(struct sql *db, uint64_t channel_id, uint64_t author
 int store_message_nonce_sweep(struct sql *db, int64_t before_ms);
 
 void store_pin_set(struct commit *c, uint64_t channel_id, uint64_t message_id, bool pinned, int64_t now_ms);
-int store_pins_list(struct sql *db, struct arena *a, uint64_t channel_id, struct message **ret, unsigned *ret_count);
+/* Latest pin first, pinned before `before_ms`. */
+int store_pins_list(struct sql *db, struct arena *a, uint64_t channel_id, int64_t before_ms, unsigned limit,
+                    struct message **ret, int64_t **ret_pinned_ms, unsigned *ret_count);
 
 struct reaction_count {
     struct str emoji_name;
