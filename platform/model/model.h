@@ -69,6 +69,9 @@ struct channel {
     unsigned recipient_count;
 };
 void channel_write(struct buf *b, const struct channel *c);
+void overwrite_write(struct buf *b, const struct overwrite *o);
+bool channel_is_text(enum channel_type t); /* messages can be sent to it */
+bool channel_is_voice(enum channel_type t);
 
 struct role {
     uint64_t id, guild_id;
@@ -105,6 +108,8 @@ struct member {
 };
 /* with_user: the `user` member is left out inside MESSAGE_CREATE. */
 void member_write(struct buf *b, const struct member *m, bool with_user);
+/* The same members without the braces, for events, which add guild_id. */
+void member_write_fields(struct buf *b, const struct member *m, bool with_user);
 
 struct invite {
     struct str code;

@@ -14,7 +14,24 @@ uint64_t permissions_in_channel(uint64_t guild_permissions, uint64_t guild_id, c
                                 uint64_t user_id, const uint64_t *member_roles, unsigned member_role_count);
 uint64_t permissions_timed_out(uint64_t permissions);
 
-/* The highest position among a member's roles (0: only @everyone); INT64_MAX for the owner. Hierarchy: one may only
- * change roles and members strictly below one's own. Equal positions rank by id: the lower id stands higher. */
+/* All of the above for a member: in the channel (NULL: in the guild), with the timeout as of now_ms. */
+uint64_t permissions_of_member(const struct guild *g, const struct role *roles, unsigned role_count,
+                               const struct channel *c, const struct member *m, int64_t now_ms);
+
+/* Roles rank by position; equal positions by id: the lower id stands higher. */
+bool role_above(const struct role *a, const struct role *b);
+
+/* A member's place in the hierarchy: the owner, or the highest of its roles. One may only change roles and members
+ * strictly below one's own. */
+struct hierarchy {
+    bool is_owner;
+    const struct role *top; /* NULL: only @everyone, or the owner */
+};
+struct hierarchy hierarchy_of(const struct guild *g, const struct role *roles, unsigned role_count, uint64_t user_id,
+                              const uint64_t *member_roles, unsigned member_role_count);
+bool hierarchy_above_role(const struct hierarchy *h, const struct role *r);
+bool hierarchy_above(const struct hierarchy *a, const struct hierarchy *b);
+
+/* The highest position among a member's roles (0: only @everyone); INT64_MAX for the owner. */
 int64_t hierarchy_position(const struct guild *g, const struct role *roles, unsigned role_count, uint64_t user_id,
                            const uint64_t *member_roles, unsigned member_role_count);
