@@ -1,0 +1,63 @@
+"""The common part of the raw tests: servers shared by the modules of one run, and short names for what is seeded."""
+import atexit
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from caller import Caller  # noqa: E402
+from seed import Seed  # noqa: E402
+from servers import DevPlatform  # noqa: E402
+from wire import Gateway  # noqa: E402
+
+GUILDS, MEMBERS, PRESENCES, MESSAGES = 1 << 0, 1 << 1, 1 << 8, 1 << 9
+REACTIONS, TYPING, DIRECT, CONTENT = 1 << 10, 1 << 11, 1 << 12, 1 << 15
+_running = {}
+
+
+def platform(limits, *extra):
+    """A `guildhall dev` like this; the same arguments share one process."""
+    if (limits, extra) not in _running:
+        _running[limits, extra] = made = DevPlatform(Seed(), limits=limits, extra=extra)
+        atexit.register(made.stop)
+    return _running[limits, extra]
+
+
+class Case(unittest.TestCase):
+    """A test against a server without rate limits, unless the class says otherwise."""
+
+    limits, arguments = False, ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.seed = Seed()
+        cls.server = platform(cls.limits, *cls.arguments)
+        cls.call = Caller(cls.server.api_url)
+        cls.alice, cls.bob, cls.carol = (cls.seed.tokens[name] for name in ("alice", "bob", "carol"))
+        cls.bot, cls.quiet = ("Bot " + cls.seed.tokens[name] for name in ("pingbot", "quietbot"))
+        cls.guild = cls.seed.guild_ids[0]
+        cls.general, cls.secret = cls.seed.channels["general"], cls.seed.channels["secret"]
+        cls.messages = f"/channels/{cls.general}/messages"
+
+    def gateway(self, query="?v=10&encoding=json"):
+        return Gateway(self.server.gateway_url, query)
+
+    def session(self, name="pingbot", intents=GUILDS | MESSAGES | CONTENT, **more):
+        connection = self.gateway()
+        connection.log_in(self.seed.tokens[name], intents, **more)
+        return connection
+
+    def refused(self, answer, status, code):
+        """The answer is Discord's error: status, code, and a message in words."""
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.headers["Content-Type"], "application/json")
+        self.assertEqual(answer.body["code"], code, answer)
+        self.assertTrue(answer.body["message"])
+        return answer.body
+
+    def say(self, content, channel=None, token=None, **more):
+        body = {"content": content, **more}
+        answer = self.call(token or self.alice, "POST", f"/channels/{channel or self.general}/messages", body)
+        self.assertEqual(answer.status, 200, answer)
+        return answer.body

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Runs one unmodified client library against Guildhall: run.py --library L [--platform dev|stack].
+
+Starts the servers (GUILDHALL_BIN names the binary) with a seed of its own and a cutter before each gateway, runs the
+library's script with everything it needs in the environment, and ends with its exit code. `--verbose` shows the
+library's own log.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+from caller import Caller  # noqa: E402
+from control import Control  # noqa: E402
+from cutter import Cutter  # noqa: E402
+from installs import install  # noqa: E402
+from seed import Seed  # noqa: E402
+from servers import DevPlatform, StackPlatform  # noqa: E402
+
+SCRIPT_SECONDS = 170
+
+
+def seed_ids(seed):
+    return {
+        "guild": seed.guild_ids[0],
+        "guilds": seed.guild_ids,
+        "rooms": [seed.room(index) for index in range(1, len(seed.guild_ids))],
+        "role_mod": seed.role_mod,
+        "bot": seed.bots["pingbot"],
+        **seed.users,
+        **seed.channels,
+    }
+
+
+def command(library, folder):
+    if library == "discordpy":
+        return [os.path.join(folder, "venv", "bin", "python"), "-u", os.path.join(HERE, library, "main.py")]
+    return ["node", os.path.join(HERE, library, "main.js")]
+
+
+def environment(options, folder, platform, seed, control):
+    more = {
+        "API_URL": platform.api_url,
+        "GATEWAY_URL": platform.gateway_url,
+        "BOT_TOKEN": seed.tokens["pingbot"],
+        "SEED_IDS": json.dumps(seed_ids(seed)),
+        "CONTROL_URL": control.url,
+        "NODE_PATH": os.path.join(folder, "node_modules"),
+        "NODE_NO_WARNINGS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CLIENT_VERBOSE": "1" if options.verbose else "0",
+    }
+    return {**os.environ, **more, **({"SERVER_CA": platform.ca} if platform.ca else {})}
+
+
+def make_platform(options, seed, cutters):
+    tls = options.library == "eris"  # it speaks https only
+    if options.platform == "dev":
+        return DevPlatform(seed, cutters[0], tls)
+    return StackPlatform(seed, cutters, tls)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", required=True, choices=["discordjs", "discordpy", "eris"])
+    parser.add_argument("--platform", default="dev", choices=["dev", "stack"])
+    parser.add_argument("--cache", default=os.path.join(HERE, "..", "..", "build", "clients-cache"))
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    folder = install(options.library, os.path.abspath(options.cache))
+    seed, cutters = Seed(), [Cutter() for _ in range(1 if options.platform == "dev" else 2)]
+    platform = make_platform(options, seed, cutters)
+    control = Control(Caller(platform.api_url, platform.ca), seed.tokens, cutters)
+    try:
+        env = environment(options, folder, platform, seed, control)
+        code = subprocess.run(command(options.library, folder), env=env, timeout=SCRIPT_SECONDS).returncode
+        if code:
+            for process in platform.processes:
+                print(f"# last lines of {process.log_path}:\n{process.log_tail()}")
+    finally:
+        control.stop()
+        problem = platform.stop()
+        for cutter in cutters:
+            cutter.stop()
+    if problem:
+        print(f"not ok graceful stop: {problem}")
+        code = code or 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

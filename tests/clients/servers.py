@@ -1,0 +1,85 @@
+"""What the client tests talk to: `guildhall dev` or the full stack, seeded, with a cutter before each gateway."""
+import pathlib
+import sys
+import urllib.parse
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from stack import DevServer, Stack  # noqa: E402
+
+from caller import Caller  # noqa: E402
+
+
+def address(url):
+    parts = urllib.parse.urlsplit(url)
+    return parts.hostname, parts.port
+
+
+def public_url(cutter, tls):
+    return f"{'wss' if tls else 'ws'}://127.0.0.1:{cutter.port}/gateway"
+
+
+class Platform:
+    """api_url, gateway_url (as the API announces it), ca (None without TLS), processes (for their logs)."""
+
+    def _announce(self):
+        self.ca = str(self.server.ca) if self.server.ca else None
+        self.api_url = self.server.api_url
+        answer = Caller(self.api_url, self.ca)(None, "GET", "/gateway")
+        self.gateway_url = answer.body["url"]
+
+    def stop(self):
+        """Stops everything; answers what did not stop as it should, or None."""
+        try:
+            code = self.server.stop()
+        except AssertionError as problem:
+            return str(problem)
+        return f"exit code {code}" if code else None
+
+
+class DevPlatform(Platform):
+    def __init__(self, seed, cutter=None, tls=False, limits=None, extra=()):
+        arguments = list(extra)
+        if cutter:
+            arguments += ["--public-gateway-url", public_url(cutter, tls)]
+        self.server = DevServer(seed=seed.document(), tls=tls, limits=limits, args=arguments)
+        try:
+            self.server.start()
+            if cutter:
+                cutter.target = address(self.server.api_url)  # API and gateway share the port
+            self._announce()
+        except BaseException:
+            self.server.stop()
+            raise
+        self.processes = [self.server.process]
+
+
+class CutStack(Stack):
+    """Two gateway nodes, each announced by its cutter's address; no bot side."""
+
+    def __init__(self, cutters, **options):
+        super().__init__(gateways=len(cutters), shards=(), workers=0, **options)
+        self._cutters = cutters
+
+    def start_gateway(self):
+        cutter = self._cutters[len(self.gateway)]
+        self.args["gateway"] = ["--public-gateway-url", public_url(cutter, self.tls)]
+        gateway = super().start_gateway()
+        listening = gateway.ready.get("listen_url") or gateway.ready["gateway_url"]
+        cutter.target = address(listening)
+        return gateway
+
+
+class StackPlatform(Platform):
+    def __init__(self, seed, cutters, tls=False, limits=None):
+        self.server = CutStack(cutters, seed=seed.document(), tls=tls, limits=limits)
+        try:
+            self.server.start()
+            self._announce()
+        except BaseException:
+            try:
+                self.server.stop()
+            except AssertionError:
+                pass
+            raise
+        self.processes = self.server.processes
