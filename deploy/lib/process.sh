@@ -72,10 +72,10 @@ port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # port_pick: prints a free port below the kernel's ephemeral range, where no outgoing connection can take it.
 # The claim file keeps scripts that run at the same moment from choosing the same one.
 port_pick() {
-    local port claims="${TMPDIR:-/tmp}/guildhall-ports.$(id -u)" try
+    local port claims="${TMPDIR:-/tmp}/guildhall-ports.$UID"
     mkdir -p "$claims"
     find "$claims" -type f -mmin +2 -delete 2>/dev/null || true
-    for try in {1..200}; do
+    for _ in {1..200}; do
         port=$((15000 + (RANDOM * 32768 + RANDOM) % 17000))
         port_free "$port" && (set -o noclobber && : >"$claims/$port") 2>/dev/null && {
             printf '%s\n' "$port"

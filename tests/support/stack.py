@@ -17,9 +17,11 @@ import atexit
 import json
 import os
 import pathlib
+import random
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -49,6 +51,19 @@ def wait_until(condition, timeout_s=15, what="condition", interval_s=0.05):
         time.sleep(interval_s)
 
 
+def free_port():
+    """A port nobody listens on, below the kernel's ephemeral range so that no outgoing connection takes it. Fixed
+    ports let a process that is killed come back under the same address."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
 class Process:
     """One child process; its stderr and its later stdout go to the log. `ready` is its first JSON line, if awaited."""
 
@@ -60,28 +75,28 @@ class Process:
         self.popen = None
 
     def start(self, wait=True):
-        self._ready_event, self.ready = threading.Event(), None
+        self._ready_event, self.ready = threading.Event(), None  # a new event: the old reader may still end
         with open(self.log_path, "ab") as log:
             self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                           env=self.env, cwd=self.folder)
         atexit.register(self.kill)
-        threading.Thread(target=self._read_stdout, args=(self.popen,), daemon=True).start()
+        threading.Thread(target=self._read_stdout, args=(self.popen, self._ready_event), daemon=True).start()
         if wait:
             self.wait_ready()
         return self
 
-    def _read_stdout(self, popen):
+    def _read_stdout(self, popen, ready_event):
         with popen.stdout as lines, open(self.log_path, "ab") as log:
             for line in lines:
                 if self.ready is None and popen is self.popen and line.startswith(b"{"):
                     try:
                         self.ready = json.loads(line)
-                        self._ready_event.set()
+                        ready_event.set()
                     except ValueError:
                         pass
                 log.write(line)
                 log.flush()
-        self._ready_event.set()
+        ready_event.set()
 
     def wait_ready(self, timeout_s=READY_TIMEOUT_S):
         self._ready_event.wait(timeout_s)
@@ -238,7 +253,7 @@ class DevServer(_Folder, _Accounts):
 class Stack(_Folder, _Accounts):
     """The full stack. shards: one entry a shard process, each the number of shards it may hold. The bot side runs as
     bot `bot_name` of the seed; shards=() and workers=0 leave it out. Lists of Process: api, gateway, proxy, shard,
-    worker; `processes` has all of them."""
+    worker; `processes` has all of them. `process.kill()` and `process.start()` bring one down and back."""
 
     def __init__(self, seed=DEMO_SEED, gateways=2, shards=(2, 2), workers=2, bot_name="pingbot", tls=False, limits=None,
                  intents=33281, worker_binary=None, args=None, folder=None):
@@ -275,7 +290,7 @@ class Stack(_Folder, _Accounts):
             raise RuntimeError(f"exit {done.returncode}: {' '.join(argv)}\n{done.stderr}")
         return done.stdout
 
-    # Each start_ method adds one process; the index of a killed one is given to start it again in its place.
+    # Each start_ method adds one process to its list and returns it.
 
     def _start(self, kind, argv, wait=True, env=None):
         group = getattr(self, kind)
@@ -288,7 +303,7 @@ class Stack(_Folder, _Accounts):
                 "--secret", self.secret]
 
     def _server_options(self):
-        argv = ["--listen", "127.0.0.1:0"]
+        argv = ["--listen", f"127.0.0.1:{free_port()}"]
         if self.tls:
             self.ca, cert, key = make_certificate(self.folder / "tls")
             argv += ["--tls-cert", cert, "--tls-key", key]
@@ -311,14 +326,14 @@ class Stack(_Folder, _Accounts):
         return gateway
 
     def start_proxy(self):
-        proxy = self._start("proxy", [binary(), "rest-proxy", "--listen", "127.0.0.1:0", "--upstream", self.api_url,
+        proxy = self._start("proxy", [binary(), "rest-proxy", "--listen", f"127.0.0.1:{free_port()}", "--upstream", self.api_url,
                                       *self._trust(), "--redis-url", self.redis_url])
         self.proxy_url = self.proxy[0].ready["proxy_url"]
         return proxy
 
     def start_shard(self, shards_max=2, shard_count=None):
         count = shard_count or sum(self.shards) or shards_max
-        return self._start("shard", [binary(), "shard", "--admin-listen", "127.0.0.1:0", "--upstream", self.api_url,
+        return self._start("shard", [binary(), "shard", "--admin-listen", f"127.0.0.1:{free_port()}", "--upstream", self.api_url,
                                      *self._trust(), "--redis-url", self.redis_url, "--amqp-url", self.amqp_url,
                                      "--intents", self.intents, "--shard-count", count, "--shards-max", shards_max],
                            env={"DISCORD_TOKEN": self.bot(self.bot_name)["token"]})
