@@ -37,7 +37,11 @@ int store_user_get_by_username(struct sql *db, struct arena *a, struct str usern
 /* In the order asked for; unknown ids are left out. */
 int store_users_get(struct sql *db, struct arena *a, const uint64_t *ids, unsigned count, struct user **ret,
                     unsigned *ret_count);
-/* Adds one to the version: every older token is void. */
+/* "1,2,3" in the arena: a parameter for sql_ids. */
+struct str store_ids(struct arena *a, const uint64_t *ids, unsigned count);
+
+/* Adds one to the version (the first statement's result: one row, the new version): every older token is void, and so
+ * are the user's fixed tokens. */
 void store_token_version_bump(struct commit *c, uint64_t user_id);
 int store_token_versions(struct sql *db, struct arena *a, uint64_t **ret_users, uint64_t **ret_versions,
                          unsigned *ret_count);
@@ -55,6 +59,7 @@ int store_applications_of(struct sql *db, struct arena *a, uint64_t owner_id, st
 
 /* --- guilds (guilds.c), roles (roles.c), channels (channels.c), members (members.c), invites (invites.c) -------------
  */
+/* member_count starts at 0 and follows store_member_insert and store_member_delete. */
 void store_guild_insert(struct commit *c, const struct guild *g);
 void store_guild_update(struct commit *c, const struct guild *g);
 void store_guild_delete(struct commit *c, uint64_t guild_id); /* and all that is in it */
@@ -65,24 +70,33 @@ int store_user_guild_ids(struct sql *db, struct arena *a, uint64_t user_id, uint
  * -ENOENT. */
 int store_guild_snapshot(struct sql *db, struct arena *a, uint64_t guild_id, unsigned members_max, uint64_t always,
                          struct guild_snapshot *ret);
+/* A page of a user's guilds by rising id, with those roles only that count for the user (@everyone and its own). before
+ * 0: no bound; before without after: the highest ones below it. */
+int store_user_guilds(struct sql *db, struct arena *a, uint64_t user_id, uint64_t after, uint64_t before,
+                      unsigned limit, struct guild_snapshot **ret, unsigned *ret_count);
 /* What a permission check needs: guild, roles, the one channel (0: none) with overwrites, the member (members[0];
  * member_count 0 when the user is no member). One batch. -ENOENT: no such guild or no such channel in it. */
 int store_guild_for_member(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t channel_id, uint64_t user_id,
                            struct guild_snapshot *ret);
+/* The same by the channel alone: channels[0] with overwrites and recipients; a DM has guild.id 0. -ENOENT. */
+int store_channel_for_member(struct sql *db, struct arena *a, uint64_t channel_id, uint64_t user_id,
+                             struct guild_snapshot *ret);
 
 void store_role_insert(struct commit *c, const struct role *r);
 void store_role_update(struct commit *c, const struct role *r);
 void store_role_delete(struct commit *c, uint64_t guild_id, uint64_t role_id);
 
 void store_channel_insert(struct commit *c, const struct channel *ch);
-void store_channel_update(struct commit *c, const struct channel *ch); /* with its overwrites */
+/* With its overwrites; last_message_id and last_pin_ms are the messages' own. */
+void store_channel_update(struct commit *c, const struct channel *ch);
 void store_channel_delete(struct commit *c, uint64_t channel_id);
 int store_channel_get(struct sql *db, struct arena *a, uint64_t channel_id,
                       struct channel *ret); /* overwrites, recipients too */
 int store_guild_channels(struct sql *db, struct arena *a, uint64_t guild_id, struct channel **ret, unsigned *ret_count);
 /* The DM channel of two users; -ENOENT. */
 int store_dm_find(struct sql *db, struct arena *a, uint64_t user_a, uint64_t user_b, struct channel *ret);
-void store_dm_insert(struct commit *c, const struct channel *ch); /* -EEXIST: made by somebody else meanwhile */
+/* recipients are both users. -EEXIST: made by somebody else meanwhile. */
+void store_dm_insert(struct commit *c, const struct channel *ch);
 int store_user_dms(struct sql *db, struct arena *a, uint64_t user_id, struct channel **ret, unsigned *ret_count);
 
 void store_member_insert(struct commit *c, const struct member *m); /* -EEXIST: is one already */
@@ -93,6 +107,12 @@ void store_member_role_remove(struct commit *c, uint64_t guild_id, uint64_t user
 int store_member_get(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t user_id, struct member *ret);
 int store_members_list(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t after, unsigned limit,
                        struct member **ret, unsigned *ret_count);
+/* Those of the ids that are members, by rising id. */
+int store_members_get(struct sql *db, struct arena *a, uint64_t guild_id, const uint64_t *ids, unsigned count,
+                      struct member **ret, unsigned *ret_count);
+/* Username, display name or nick begins with prefix, whatever its case; by rising id. */
+int store_members_search(struct sql *db, struct arena *a, uint64_t guild_id, struct str prefix, unsigned limit,
+                         struct member **ret, unsigned *ret_count);
 
 void store_invite_insert(struct commit *c, const struct invite *i);
 void store_invite_delete(struct commit *c, struct str code);

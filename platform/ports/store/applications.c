@@ -1,0 +1,96 @@
+/* Store: applications. Coroutine. */
+#include "platform/ports/store/store.h"
+
+#include <errno.h>
+
+#define APPLICATION_COLUMNS                                                                                            \
+    "id, owner_id, bot_id, name, description, icon, verify_key, interactions_endpoint_url, tags, redirect_uris, "      \
+    "custom_install_url, bot_public, bot_require_code_grant, flags"
+
+static struct str or_empty_list(struct str json)
+{
+    return json.n ? json : STR("[]");
+}
+
+static struct str or_empty(struct str s)
+{
+    return s.p ? s : STR("");
+}
+
+void store_application_insert(struct commit *c, const struct application *app)
+{
+    commit_sql(c, 1,
+               "INSERT INTO applications (" APPLICATION_COLUMNS ") "
+               "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+               SQL_I(app->id), SQL_I(app->owner_id), SQL_ID(app->bot_id), SQL_S(app->name),
+               SQL_S(or_empty(app->description)), SQL_S(app->icon), SQL_S(or_empty(app->verify_key)),
+               SQL_S(app->interactions_endpoint_url), SQL_S(or_empty_list(app->tags_json)),
+               SQL_S(or_empty_list(app->redirect_uris_json)), SQL_S(app->custom_install_url), SQL_I(app->bot_public),
+               SQL_I(app->bot_require_code_grant), SQL_I(app->flags));
+}
+
+void store_application_update(struct commit *c, const struct application *app)
+{
+    commit_sql(c, 1,
+               "UPDATE applications SET bot_id = $2, name = $3, description = $4, icon = $5, "
+               "interactions_endpoint_url = $6, tags = $7, redirect_uris = $8, custom_install_url = $9, "
+               "bot_public = $10, bot_require_code_grant = $11, flags = $12 WHERE id = $1",
+               SQL_I(app->id), SQL_ID(app->bot_id), SQL_S(app->name), SQL_S(or_empty(app->description)),
+               SQL_S(app->icon), SQL_S(app->interactions_endpoint_url), SQL_S(or_empty_list(app->tags_json)),
+               SQL_S(or_empty_list(app->redirect_uris_json)), SQL_S(app->custom_install_url), SQL_I(app->bot_public),
+               SQL_I(app->bot_require_code_grant), SQL_I(app->flags));
+}
+
+static void rows_application(const struct sql_result *r, int row, struct application *ret)
+{
+    *ret = (struct application){
+        .id = sql_id(r, row, 0),
+        .owner_id = sql_id(r, row, 1),
+        .bot_id = sql_id(r, row, 2),
+        .name = sql_str(r, row, 3),
+        .description = sql_str(r, row, 4),
+        .icon = sql_str(r, row, 5),
+        .verify_key = sql_str(r, row, 6),
+        .interactions_endpoint_url = sql_str(r, row, 7),
+        .tags_json = sql_str(r, row, 8),
+        .redirect_uris_json = sql_str(r, row, 9),
+        .custom_install_url = sql_str(r, row, 10),
+        .bot_public = sql_int(r, row, 11) != 0,
+        .bot_require_code_grant = sql_int(r, row, 12) != 0,
+        .flags = sql_int(r, row, 13),
+    };
+}
+
+int store_application_get(struct sql *db, struct arena *a, uint64_t id, struct application *ret)
+{
+    struct sql_stmt s = {.text = "SELECT " APPLICATION_COLUMNS " FROM applications WHERE id = $1",
+                         .param_count = 1,
+                         .params = {SQL_I(id)}};
+    struct sql_result r;
+    int err = sql_read(db, a, &s, 1, &r);
+
+    if (err < 0)
+        return err;
+    if (r.row_count == 0)
+        return -ENOENT;
+    rows_application(&r, 0, ret);
+    return 0;
+}
+
+int store_applications_of(struct sql *db, struct arena *a, uint64_t owner_id, struct application **ret,
+                          unsigned *ret_count)
+{
+    struct sql_stmt s = {.text = "SELECT " APPLICATION_COLUMNS " FROM applications WHERE owner_id = $1 ORDER BY id",
+                         .param_count = 1,
+                         .params = {SQL_I(owner_id)}};
+    struct sql_result r;
+    int err = sql_read(db, a, &s, 1, &r);
+
+    if (err < 0)
+        return err;
+    *ret = ARENA_ARRAY(a, struct application, (size_t)r.row_count);
+    *ret_count = (unsigned)r.row_count;
+    for (int i = 0; i < r.row_count; i++)
+        rows_application(&r, i, &(*ret)[i]);
+    return 0;
+}

@@ -1,0 +1,198 @@
+/* Store: members and their roles. member_count of the guild follows inserts and deletes here. Coroutine. */
+#include "platform/ports/store/rows.h"
+
+#include <errno.h>
+
+struct member *rows_members(const struct sql_result *r, struct arena *a)
+{
+    struct member *members = ARENA_ARRAY(a, struct member, (size_t)r->row_count);
+
+    for (int i = 0; i < r->row_count; i++) {
+        members[i] = (struct member){
+            .guild_id = sql_id(r, i, 0),
+            .nick = sql_str(r, i, 1),
+            .avatar = sql_str(r, i, 2),
+            .joined_ms = sql_int(r, i, 3),
+            .premium_since_ms = sql_int(r, i, 4),
+            .communication_disabled_until_ms = sql_int(r, i, 5),
+            .deaf = sql_int(r, i, 6) != 0,
+            .mute = sql_int(r, i, 7) != 0,
+            .pending = sql_int(r, i, 8) != 0,
+            .flags = sql_int(r, i, 9),
+        };
+        rows_user_public(r, i, 10, &members[i].user);
+    }
+    return members;
+}
+
+void rows_member_roles(const struct sql_result *r, struct arena *a, struct member *members, unsigned member_count)
+{
+    int row = 0;
+
+    for (unsigned k = 0; k < member_count; k++) {
+        while (row < r->row_count && sql_id(r, row, 0) < members[k].user.id)
+            row++;
+        int first = row;
+        while (row < r->row_count && sql_id(r, row, 0) == members[k].user.id)
+            row++;
+        if (row == first)
+            continue;
+        members[k].roles = ARENA_ARRAY(a, uint64_t, (size_t)(row - first));
+        for (int i = first; i < row; i++)
+            members[k].roles[members[k].role_count++] = sql_id(r, i, 1);
+    }
+}
+
+/* Only roles of this guild: an id from elsewhere adds nothing. */
+static void member_roles_insert(struct commit *c, const struct member *m)
+{
+    if (m->role_count)
+        commit_sql(c, 0,
+                   "INSERT INTO member_roles (guild_id, user_id, role_id) "
+                   "SELECT r.guild_id, CAST($2 AS BIGINT), r.id FROM roles r "
+                   "WHERE r.guild_id = $1 AND r.id IN (SELECT id FROM sql_ids($3))",
+                   SQL_I(m->guild_id), SQL_I(m->user.id), SQL_S(store_ids(c->arena, m->roles, m->role_count)));
+}
+
+void store_member_insert(struct commit *c, const struct member *m)
+{
+    commit_sql(c, 1,
+               "INSERT INTO members (guild_id, user_id, nick, avatar, joined_ms, premium_since_ms, "
+               "communication_disabled_until_ms, deaf, mute, pending, flags) "
+               "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+               SQL_I(m->guild_id), SQL_I(m->user.id), SQL_S(m->nick), SQL_S(m->avatar), SQL_I(m->joined_ms),
+               SQL_I(m->premium_since_ms), SQL_I(m->communication_disabled_until_ms), SQL_I(m->deaf), SQL_I(m->mute),
+               SQL_I(m->pending), SQL_I(m->flags));
+    member_roles_insert(c, m);
+    commit_sql(c, 1, "UPDATE guilds SET member_count = member_count + 1 WHERE id = $1", SQL_I(m->guild_id));
+}
+
+void store_member_update(struct commit *c, const struct member *m)
+{
+    commit_sql(c, 1,
+               "UPDATE members SET nick = $3, avatar = $4, premium_since_ms = $5, "
+               "communication_disabled_until_ms = $6, deaf = $7, mute = $8, pending = $9, flags = $10 "
+               "WHERE guild_id = $1 AND user_id = $2",
+               SQL_I(m->guild_id), SQL_I(m->user.id), SQL_S(m->nick), SQL_S(m->avatar), SQL_I(m->premium_since_ms),
+               SQL_I(m->communication_disabled_until_ms), SQL_I(m->deaf), SQL_I(m->mute), SQL_I(m->pending),
+               SQL_I(m->flags));
+    commit_sql(c, 0, "DELETE FROM member_roles WHERE guild_id = $1 AND user_id = $2", SQL_I(m->guild_id),
+               SQL_I(m->user.id));
+    member_roles_insert(c, m);
+}
+
+void store_member_delete(struct commit *c, uint64_t guild_id, uint64_t user_id)
+{
+    commit_sql(c, 1, "DELETE FROM members WHERE guild_id = $1 AND user_id = $2", SQL_I(guild_id), SQL_I(user_id));
+    commit_sql(c, 1, "UPDATE guilds SET member_count = member_count - 1 WHERE id = $1", SQL_I(guild_id));
+}
+
+void store_member_role_add(struct commit *c, uint64_t guild_id, uint64_t user_id, uint64_t role_id)
+{
+    commit_sql(c, 0, "INSERT INTO member_roles (guild_id, user_id, role_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+               SQL_I(guild_id), SQL_I(user_id), SQL_I(role_id));
+}
+
+void store_member_role_remove(struct commit *c, uint64_t guild_id, uint64_t user_id, uint64_t role_id)
+{
+    commit_sql(c, 0, "DELETE FROM member_roles WHERE guild_id = $1 AND user_id = $2 AND role_id = $3", SQL_I(guild_id),
+               SQL_I(user_id), SQL_I(role_id));
+}
+
+/* rows and roles take the same parameters; roles answers (user_id, role_id) by rising user. */
+static int members_read(struct sql *db, struct arena *a, const char *rows, const char *roles,
+                        const struct sql_value *params, int param_count, struct member **ret, unsigned *ret_count)
+{
+    struct sql_stmt s[2] = {{.text = rows, .param_count = param_count}, {.text = roles, .param_count = param_count}};
+    struct sql_result r[2];
+
+    for (int i = 0; i < 2; i++)
+        memcpy(s[i].params, params, sizeof *params * (size_t)param_count);
+    int err = sql_read(db, a, s, 2, r);
+    if (err < 0)
+        return err;
+    *ret = rows_members(&r[0], a);
+    *ret_count = (unsigned)r[0].row_count;
+    rows_member_roles(&r[1], a, *ret, *ret_count);
+    return 0;
+}
+
+int store_member_get(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t user_id, struct member *ret)
+{
+    const struct sql_value params[] = {SQL_I(guild_id), SQL_I(user_id)};
+    struct member *members;
+    unsigned count;
+    int err = members_read(db, a,
+                           "SELECT " MEMBER_COLUMNS " FROM members m JOIN users u ON u.id = m.user_id "
+                           "WHERE m.guild_id = $1 AND m.user_id = $2",
+                           "SELECT user_id, role_id FROM member_roles WHERE guild_id = $1 AND user_id = $2 "
+                           "ORDER BY role_id",
+                           params, 2, &members, &count);
+
+    if (err < 0)
+        return err;
+    if (count == 0)
+        return -ENOENT;
+    *ret = members[0];
+    return 0;
+}
+
+int store_members_list(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t after, unsigned limit,
+                       struct member **ret, unsigned *ret_count)
+{
+    const struct sql_value params[] = {SQL_I(guild_id), SQL_I(after), SQL_I(limit)};
+
+    return members_read(db, a,
+                        "SELECT " MEMBER_COLUMNS " FROM members m JOIN users u ON u.id = m.user_id "
+                        "WHERE m.guild_id = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3",
+                        "SELECT mr.user_id, mr.role_id FROM member_roles mr WHERE mr.guild_id = $1 AND mr.user_id IN "
+                        "(SELECT m.user_id FROM members m WHERE m.guild_id = $1 AND m.user_id > $2 "
+                        "ORDER BY m.user_id LIMIT $3) ORDER BY mr.user_id, mr.role_id",
+                        params, 3, ret, ret_count);
+}
+
+int store_members_get(struct sql *db, struct arena *a, uint64_t guild_id, const uint64_t *ids, unsigned count,
+                      struct member **ret, unsigned *ret_count)
+{
+    const struct sql_value params[] = {SQL_I(guild_id), SQL_S(store_ids(a, ids, count))};
+
+    return members_read(db, a,
+                        "SELECT " MEMBER_COLUMNS " FROM members m JOIN users u ON u.id = m.user_id "
+                        "WHERE m.guild_id = $1 AND m.user_id IN (SELECT id FROM sql_ids($2)) ORDER BY m.user_id",
+                        "SELECT user_id, role_id FROM member_roles WHERE guild_id = $1 AND user_id IN "
+                        "(SELECT id FROM sql_ids($2)) ORDER BY user_id, role_id",
+                        params, 2, ret, ret_count);
+}
+
+/* `prefix` as a LIKE pattern: its own wildcards are taken literally. */
+static struct str like_prefix(struct arena *a, struct str prefix)
+{
+    char *text = arena_alloc(a, prefix.n * 2 + 2), *p = text;
+
+    for (size_t i = 0; i < prefix.n; i++) {
+        if (strchr("%_!", prefix.p[i]) && prefix.p[i])
+            *p++ = '!';
+        *p++ = prefix.p[i];
+    }
+    *p++ = '%';
+    return (struct str){text, (size_t)(p - text)};
+}
+
+#define MEMBER_MATCHES                                                                                                 \
+    "m.guild_id = $1 AND (lower(u.username) LIKE lower($2) ESCAPE '!' OR lower(u.global_name) LIKE lower($2) "         \
+    "ESCAPE '!' OR lower(m.nick) LIKE lower($2) ESCAPE '!')"
+
+int store_members_search(struct sql *db, struct arena *a, uint64_t guild_id, struct str prefix, unsigned limit,
+                         struct member **ret, unsigned *ret_count)
+{
+    const struct sql_value params[] = {SQL_I(guild_id), SQL_S(like_prefix(a, prefix)), SQL_I(limit)};
+
+    return members_read(db, a,
+                        "SELECT " MEMBER_COLUMNS
+                        " FROM members m JOIN users u ON u.id = m.user_id WHERE " MEMBER_MATCHES
+                        " ORDER BY m.user_id LIMIT $3",
+                        "SELECT mr.user_id, mr.role_id FROM member_roles mr WHERE mr.guild_id = $1 AND mr.user_id IN "
+                        "(SELECT m.user_id FROM members m JOIN users u ON u.id = m.user_id WHERE " MEMBER_MATCHES
+                        " ORDER BY m.user_id LIMIT $3) ORDER BY mr.user_id, mr.role_id",
+                        params, 3, ret, ret_count);
+}
