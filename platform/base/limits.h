@@ -51,3 +51,14 @@
 #define LIMIT_REACTIONS         20               /* different emoji on a message; over it 30010 */
 #define LIMIT_PINS              50               /* in a channel; over it 30003 */
 #define LIMIT_ATTACHMENT_URL_MS (24 * 3600000LL) /* a signed link is good so long */
+
+/* SQL */
+#define LIMIT_SQL_QUEUE        16384       /* batches waiting for a connection; over it -EAGAIN at once */
+#define LIMIT_SQL_PIPELINE     32          /* batches sent on one connection and not answered; the others wait */
+#define LIMIT_SQL_GROUP        64          /* batches SQLite commits together */
+#define LIMIT_SQL_DEADLINE_MS  10000       /* from the call to the answer; over it -EAGAIN unsent, -EHOSTDOWN sent */
+#define LIMIT_SQL_DOWN_MS      5000        /* a batch waits so long for a connection when there is none: -EHOSTDOWN */
+#define LIMIT_SQL_LOCK_MS      3000        /* wait for a row or table lock; over it -EAGAIN */
+#define LIMIT_SQL_STATEMENT_MS 8000        /* one statement; over it -EAGAIN */
+#define LIMIT_SQL_PARAM_BYTES  (16u << 20) /* one text parameter; over it -EINVAL */
+#define LIMIT_SQL_STATEMENTS   2048        /* prepared statements; over it the process stops: they are static */

@@ -23,7 +23,11 @@ struct sql_value {
 
 #define SQL_PARAMS_MAX 32
 
-/* Statements are static strings: the text's address is the key of the prepared statement. */
+/* Statements are static strings: the text's address is the key of the prepared statement (CHECKed). One dialect:
+ *   - a parameter's type must be clear from where it stands; where it is not, write CAST($1 AS BIGINT);
+ *   - a list of ids is one text parameter, "1,2,3" (empty: no ids): FROM sql_ids($1), whose one column is sql_ids.id,
+ *     e.g. WHERE id IN (SELECT id FROM sql_ids($1));
+ *   - no semicolons, no $$ quotes, no columns or tables named sql_*. */
 struct sql_stmt {
     const char *text;
     int param_count;
@@ -34,7 +38,7 @@ struct sql_stmt {
 
 struct sql_result {
     int row_count, column_count;
-    int64_t affected;
+    int64_t affected;              /* rows inserted, updated, deleted or returned */
     const struct sql_value *cells; /* row by row, in the arena */
 };
 static inline const struct sql_value *sql_cell(const struct sql_result *r, int row, int column)
@@ -51,24 +55,31 @@ static inline uint64_t sql_id(const struct sql_result *r, int row, int column)
 }
 static inline struct str sql_str(const struct sql_result *r, int row, int column)
 {
-    return sql_cell(r, row, column)->s; /* STR_NONE for NULL */
+    return sql_cell(r, row, column)->s; /* STR_NONE for NULL and for integers */
 }
 
-/* url: "postgresql://...", "sqlite:PATH" or "sqlite::memory:". The connection is made in the background and comes back
- * by itself. NULL and err when malformed. */
+/* url: "postgresql://..." (all of libpq's parameters), "sqlite:PATH" or "sqlite::memory:". The connection is made in
+ * the background and comes back by itself. connections: of PostgreSQL; SQLite uses one to write and two to read. NULL
+ * and err when malformed. */
 struct sql *sql_open(const char *url, int connections, struct buf *err);
+/* Whoever still waits gets -EHOSTDOWN. The last things are freed in later turns of the loop. NULL is fine. */
 void sql_close(struct sql *db);
 bool sql_ready(const struct sql *db);
 bool sql_is_sqlite(const struct sql *db);
 
-/* Runs count statements as one transaction; ret[i] are in `a`. A failed one leaves nothing behind.
+/* Runs count statements as one transaction; ret[i] are in `a`, set only on success (ret may be NULL: rows are dropped,
+ * `a` is not used). A failed one leaves nothing behind. Deadlocks and serialization failures are tried again a few
+ * times in here. Isolation is READ COMMITTED: a decision belongs into the statement that acts on it, with rows_min.
  * 0; -ENODATA (rows_min not met); -EEXIST (unique constraint); -ENOENT (foreign key);
  * -EHOSTDOWN (database unreachable, or lost before the answer: the batch may have committed); -ENOSPC (disk full);
- * -EAGAIN (lock timeout, deadlock: nothing happened, may be retried); -EIO (anything else; logged once with its text).
- */
+ * -EAGAIN (lock or statement timeout, deadlock, LIMIT_SQL_QUEUE reached: nothing happened, may be retried);
+ * -EINVAL (text with a NUL byte or not UTF-8, over LIMIT_SQL_PARAM_BYTES, a number out of its column's range, a NOT
+ * NULL or CHECK constraint); -EIO (anything else; logged once with its text). */
 int sql_run(struct sql *db, struct arena *a, const struct sql_stmt *stmts, int count, struct sql_result *ret);
-/* Read-only batches may run on another connection, and without a write lock. */
+/* Read-only batches may run on another connection, and without a write lock; they are sent again when their connection
+ * is lost. A single statement sees one moment; several see one moment each (PostgreSQL). */
 int sql_read(struct sql *db, struct arena *a, const struct sql_stmt *stmts, int count, struct sql_result *ret);
 
-/* Several statements separated by semicolons, without parameters, in one transaction (migrations). */
+/* Several statements separated by semicolons, without parameters, in one transaction (migrations). On a connection of
+ * its own, without a statement timeout. sql_run's errors. */
 int sql_script(struct sql *db, const char *text);

@@ -1,0 +1,346 @@
+/* The PostgreSQL driver: one bounded queue of batches, handed once a loop turn to the connections that have the least
+ * in flight. No batch ever waits for us while it holds a lock. Loop thread; scripts run on the thread pool. */
+#include "platform/io/sql_pg.h"
+#include "platform/base/check.h"
+#include "platform/base/clock.h"
+#include "platform/base/mem.h"
+#include "platform/base/metrics.h"
+
+#include <errno.h>
+
+#define TICK_MS  250
+#define STALL_MS 50 /* a connection silent for so long waits for a lock or for a slow statement: others come first */
+
+METRIC_DEFINE(metric_queued, METRIC_GAUGE, "guildhall_sql_queued", "Batches waiting for a PostgreSQL connection");
+
+static struct pg *pg_of(struct sql *db)
+{
+    return (struct pg *)(void *)db;
+}
+
+/* --- statements ------------------------------------------------------------------------------------------------- */
+
+struct pg_stmt *pg_stmt_get(struct pg *pool, const struct sql_stmt *stmt)
+{
+    CHECK(stmt->rows_min >= 0 && stmt->rows_min < 256);
+    uint64_t key = (uint64_t)(uintptr_t)stmt->text << 8 | (uint64_t)stmt->rows_min;
+    struct pg_stmt *st = map_get(&pool->stmts, key);
+    if (st) {
+        CHECK_MSG(strcmp(st->source, stmt->text) == 0, "SQL text is not static: %.100s", stmt->text);
+        return st;
+    }
+    CHECK_MSG(pool->stmt_count < LIMIT_SQL_STATEMENTS, "too many SQL statements: %.100s", stmt->text);
+    BUF_AUTO struct buf text = BUF_INIT(0);
+    st = MEM_NEW(struct pg_stmt);
+    st->id = pool->stmt_count++;
+    st->source = mem_strdup(stmt->text);
+    st->shape = sql_text_rewrite(SQL_DIALECT_POSTGRES, stmt->text, stmt->rows_min, &text);
+    st->text = buf_steal(&text, NULL);
+    CHECK(st->text);
+    map_put(&pool->stmts, key, st);
+    return st;
+}
+
+static void stmts_free(struct pg *pool)
+{
+    struct pg_stmt *st;
+    for (size_t i = 0; (st = map_next(&pool->stmts, &i)) != NULL;) {
+        mem_free(st->source);
+        mem_free(st->text);
+        mem_free(st);
+    }
+    map_done(&pool->stmts);
+}
+
+/* --- the queue -------------------------------------------------------------------------------------------------- */
+
+static bool any_up(const struct pg *pool)
+{
+    for (int i = 0; i < pool->conn_count; i++)
+        if (pool->conns[i].state == PG_UP)
+            return true;
+    return false;
+}
+
+static bool has_room(const struct pg_conn *c)
+{
+    return c->state == PG_UP && c->batches < LIMIT_SQL_PIPELINE && !(c->poll_events & UV_WRITABLE);
+}
+
+/* The connection that takes the next batch; NULL when all are full, or slow to take what they have. What was in a
+ * deadlock goes to the first: one behind the other, they do not meet again. */
+static struct pg_conn *conn_choose(struct pg *pool, int64_t now_ms)
+{
+    struct list *next = list_first(&pool->queue);
+    bool again = next && LIST_ENTRY(next, struct sql_request, link)->retries > 0;
+    struct pg_conn *best = NULL;
+    unsigned best_cost = UINT_MAX;
+    for (int i = 0; i < pool->conn_count; i++) {
+        struct pg_conn *c = &pool->conns[i];
+        if (!has_room(c))
+            continue;
+        if (again)
+            return c;
+        unsigned cost = c->batches + (c->batches && now_ms - c->progress_ms > STALL_MS ? LIMIT_SQL_PIPELINE : 0);
+        if (cost < best_cost) {
+            best = c;
+            best_cost = cost;
+        }
+    }
+    return best;
+}
+
+static void send_queued(struct pg *pool)
+{
+    struct pg_conn *c;
+    int64_t now_ms = clock_mono_ms();
+    while (!pool->sql.closing && !list_empty(&pool->queue) && (c = conn_choose(pool, now_ms)) != NULL) {
+        struct list *first = list_first(&pool->queue);
+        list_remove(first);
+        pool->queued--;
+        if (pg_send_request(c, LIST_ENTRY(first, struct sql_request, link))) {
+            pg_conn_flush(c);
+            continue;
+        }
+        list_append(pool->queue.next, first); /* in front again: without its Sync it cannot have committed */
+        pool->queued++;
+        pg_conn_lost(c, PQerrorMessage(c->pg));
+    }
+}
+
+static void pump(void *arg)
+{
+    struct pg *pool = arg;
+    pool->pump_posted = false;
+    send_queued(pool);
+    metric_set(&metric_queued, pool->queued);
+    sql_unref(&pool->sql);
+}
+
+void pg_pump_later(struct pg *pool)
+{
+    if (pool->pump_posted || pool->sql.closing)
+        return;
+    pool->pump_posted = true;
+    sql_ref(&pool->sql);
+    loop_post(pump, pool);
+}
+
+static void pg_submit(struct sql *db, struct sql_request *r)
+{
+    struct pg *pool = pg_of(db);
+    if (pool->queued >= LIMIT_SQL_QUEUE) {
+        sql_request_finish(r, -EAGAIN);
+        return;
+    }
+    list_append(&pool->queue, &r->link);
+    pool->queued++;
+    if (!pool->ticking)
+        loop_timer_start(pool->tick, TICK_MS, TICK_MS);
+    pool->ticking = true;
+    pg_pump_later(pool);
+}
+
+/* --- deadlines -------------------------------------------------------------------------------------------------- */
+
+static void expire_queued(struct pg *pool, int64_t now_ms, struct list *finished)
+{
+    bool up = any_up(pool);
+    LIST_FOREACH_SAFE(it, &pool->queue)
+    {
+        struct sql_request *r = LIST_ENTRY(it, struct sql_request, link);
+        if (now_ms < r->deadline_ms && (up || now_ms - r->queued_ms < LIMIT_SQL_DOWN_MS))
+            continue;
+        list_remove(it);
+        pool->queued--;
+        r->error = up ? -EAGAIN : -EHOSTDOWN;
+        list_append(finished, it);
+    }
+}
+
+/* Gives the callers up, not the segments: their answers still come and are dropped. */
+static void expire_sent(struct pg_conn *c, int64_t now_ms, struct list *finished)
+{
+    LIST_FOREACH(it, &c->segments)
+    {
+        struct pg_segment *s = LIST_ENTRY(it, struct pg_segment, link);
+        if (!s->req || now_ms < s->req->deadline_ms)
+            continue;
+        s->req->error = -EHOSTDOWN;
+        list_append(finished, &s->req->link);
+        s->req = NULL;
+    }
+}
+
+static void on_tick(void *arg)
+{
+    struct pg *pool = arg;
+    struct list finished = LIST_INIT(finished);
+    int64_t now_ms = clock_mono_ms();
+    bool busy = pool->queued > 0;
+    sql_ref(&pool->sql);
+    expire_queued(pool, now_ms, &finished);
+    for (int i = 0; i < pool->conn_count; i++) {
+        expire_sent(&pool->conns[i], now_ms, &finished);
+        busy |= pool->conns[i].batches > 0;
+    }
+    if (!busy)
+        loop_timer_stop(pool->tick);
+    pool->ticking = busy;
+    for (int i = 0; i < pool->conn_count && !pool->sql.closing; i++) {
+        struct pg_conn *c = &pool->conns[i];
+        if (c->state == PG_UP && c->batches && now_ms - c->progress_ms > LIMIT_SQL_DEADLINE_MS)
+            pg_conn_lost(c, "silent for too long");
+    }
+    sql_finish_all(&finished);
+    sql_unref(&pool->sql);
+}
+
+/* --- scripts ---------------------------------------------------------------------------------------------------- */
+
+struct script {
+    struct pg *pool;
+    const char *text;
+    int error;
+};
+
+static PGconn *script_connect(struct pg *pool)
+{
+    const char *keywords[PG_PARAMS_MAX], *values[PG_PARAMS_MAX];
+    pg_connect_params(pool, NULL, NULL, NULL, keywords, values);
+    int n = 0;
+    while (keywords[n])
+        n++;
+    CHECK(n + 1 < PG_PARAMS_MAX);
+    keywords[n] = "connect_timeout";
+    values[n] = "5";
+    keywords[n + 1] = NULL;
+    return PQconnectdbParams(keywords, values, 0);
+}
+
+/* Text of several statements sent as one simple query is one implicit transaction. */
+static void script_work(void *arg)
+{
+    struct script *s = arg;
+    PGconn *pg = script_connect(s->pool);
+    s->error = -EHOSTDOWN;
+    if (PQstatus(pg) == CONNECTION_OK) {
+        PQclear(PQexec(pg, "SET lock_timeout = '60s'; SET client_min_messages = 'error'"));
+        PGresult *res = PQexec(pg, s->text);
+        const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+        ExecStatusType status = PQresultStatus(res);
+        bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+        s->error = ok ? 0 : pg_error_code(state, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+        if (s->error == -EIO)
+            sql_log_failure("postgresql", state, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY), s->text);
+        PQclear(res);
+    }
+    PQfinish(pg);
+}
+
+static int pg_script(struct sql *db, const char *text)
+{
+    struct script s = {.pool = pg_of(db), .text = text};
+    co_work(script_work, &s);
+    return s.error;
+}
+
+/* --- opening and closing ---------------------------------------------------------------------------------------- */
+
+const char *pg_option(const struct pg *pool, const char *keyword)
+{
+    for (const PQconninfoOption *o = pool->options; o->keyword; o++)
+        if (strcmp(o->keyword, keyword) == 0)
+            return o->val;
+    return NULL;
+}
+
+void pg_connect_params(const struct pg *pool, const char *host, const char *hostaddr, const char *port,
+                       const char *keywords[PG_PARAMS_MAX], const char *values[PG_PARAMS_MAX])
+{
+    /* A later value wins in libpq. Kerberos looks for credential files before each try: only for who asks for it. */
+    static const char *const defaults[][2] = {
+        {"gssencmode", "disable"}, {"keepalives_idle", "30"},     {"keepalives_interval", "5"},
+        {"keepalives_count", "3"}, {"tcp_user_timeout", "10000"}, {"fallback_application_name", "guildhall"},
+    };
+    int n = 0;
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++, n++) {
+        keywords[n] = defaults[i][0];
+        values[n] = defaults[i][1];
+    }
+    for (const PQconninfoOption *o = pool->options; o->keyword && n < PG_PARAMS_MAX - 8; o++) {
+        if (o->val) {
+            keywords[n] = o->keyword;
+            values[n++] = o->val;
+        }
+    }
+    const char *const last[][2] = {{"host", host}, {"hostaddr", hostaddr}, {"port", port}, {"client_encoding", "UTF8"}};
+    for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
+        if (last[i][1]) {
+            keywords[n] = last[i][0];
+            values[n++] = last[i][1];
+        }
+    }
+    keywords[n] = values[n] = NULL;
+}
+
+static bool pg_ready(const struct sql *db)
+{
+    return any_up((const struct pg *)(const void *)db);
+}
+
+static void pg_stop(struct sql *db)
+{
+    struct pg *pool = pg_of(db);
+    struct list finished = LIST_INIT(finished);
+    loop_timer_free(pool->tick);
+    pool->tick = NULL;
+    while (!list_empty(&pool->queue)) {
+        struct list *first = list_first(&pool->queue);
+        list_remove(first);
+        LIST_ENTRY(first, struct sql_request, link)->error = -EHOSTDOWN;
+        list_append(&finished, first);
+    }
+    pool->queued = 0;
+    for (int i = 0; i < pool->conn_count; i++)
+        pg_conn_stop(&pool->conns[i]);
+    sql_finish_all(&finished);
+}
+
+static void pg_destroy(struct sql *db)
+{
+    struct pg *pool = pg_of(db);
+    stmts_free(pool);
+    buf_done(&pool->scratch);
+    PQconninfoFree(pool->options);
+    mem_free(pool->conns);
+    mem_free(pool);
+}
+
+static const struct sql_driver driver = {
+    .submit = pg_submit, .script = pg_script, .ready = pg_ready, .stop = pg_stop, .destroy = pg_destroy};
+
+struct sql *sql_pg_open(const char *url, int connections, struct buf *err)
+{
+    char *message = NULL;
+    PQconninfoOption *options = PQconninfoParse(url, &message);
+    if (!options) {
+        buf_addf(err, "database url: %.*s", (int)strcspn(message ? message : "", "\n"), message ? message : "");
+        PQfreemem(message);
+        return NULL;
+    }
+    CHECK(connections > 0);
+    struct pg *pool = MEM_NEW(struct pg);
+    pool->sql = (struct sql){.driver = &driver, .refs = 1};
+    pool->options = options;
+    list_init(&pool->queue);
+    buf_init(&pool->scratch, (size_t)SQL_PARAMS_MAX * (LIMIT_SQL_PARAM_BYTES + 32));
+    pool->tick = loop_timer_new(on_tick, pool);
+    pool->conns = mem_zalloc(sizeof(*pool->conns) * (size_t)connections);
+    pool->conn_count = connections;
+    for (int i = 0; i < connections; i++)
+        pg_conn_init(&pool->conns[i], pool, i);
+    for (int i = 0; i < connections; i++)
+        pg_conn_start(&pool->conns[i]);
+    return &pool->sql;
+}

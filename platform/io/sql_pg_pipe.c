@@ -1,0 +1,261 @@
+/* What travels on a PostgreSQL connection. A batch is one segment: its statements, then one Sync, which the server
+ * runs as one implicit transaction that ends at the Sync without waiting for us. A prepare is a segment of its own, so
+ * that a batch's failure cannot undo it. Source: PostgreSQL documentation, "libpq: Pipeline Mode". Loop thread. */
+#include "platform/base/check.h"
+#include "platform/base/clock.h"
+#include "platform/base/mem.h"
+#include "platform/io/sql_pg.h"
+
+#include <errno.h>
+
+/* Type oids are fixed. Source: PostgreSQL, pg_type.dat. */
+enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23 };
+
+#define STRINGIFY(x) #x
+#define STRING_OF(x) STRINGIFY(x)
+
+/* --- sending ---------------------------------------------------------------------------------------------------- */
+
+static struct pg_segment *segment_add(struct pg_conn *c, int kind, int stmt_count)
+{
+    struct pg_segment *s = mem_zalloc(sizeof(*s) + sizeof(s->stmts[0]) * (size_t)stmt_count);
+    s->kind = (typeof(s->kind))kind;
+    if (list_empty(&c->segments))
+        c->progress_ms = clock_mono_ms();
+    list_append(&c->segments, &s->link);
+    return s;
+}
+
+/* A deadlock is looked for after deadlock_timeout (1 s by default, which holds up all that is behind it on two
+ * connections); only a superuser may make it shorter. */
+bool pg_send_setup(struct pg_conn *c)
+{
+    static const char text[] = "SELECT set_config('lock_timeout', '" STRING_OF(
+        LIMIT_SQL_LOCK_MS) "', false),"
+                           " set_config('statement_timeout', '" STRING_OF(
+                               LIMIT_SQL_STATEMENT_MS) "', false),"
+                                                       " set_config('idle_in_transaction_session_timeout', '10000', "
+                                                       "false),"
+                                                       " set_config('default_transaction_isolation', 'read committed', "
+                                                       "false),"
+                                                       " set_config('client_min_messages', 'error', false),"
+                                                       " set_config('jit', 'off', false),"
+                                                       " CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = "
+                                                       "current_user)"
+                                                       " THEN set_config('deadlock_timeout', '100', false) END";
+    if (!PQsendQueryParams(c->pg, text, 0, NULL, NULL, NULL, NULL, 0) || !PQpipelineSync(c->pg))
+        return false;
+    segment_add(c, PG_SEGMENT_SETUP, 0);
+    return true;
+}
+
+static void prepared_name(const struct pg_conn *c, const struct pg_stmt *st, char out[32])
+{
+    snprintf(out, 32, "s%u_%u", st->id, c->prepared[st->id].generation);
+}
+
+static bool send_prepare(struct pg_conn *c, struct pg_stmt *st)
+{
+    char name[32];
+    prepared_name(c, st, name);
+    if (!PQsendPrepare(c->pg, name, st->text, 0, NULL) || !PQpipelineSync(c->pg))
+        return false;
+    segment_add(c, PG_SEGMENT_PREPARE, 1)->stmts[0] = st;
+    c->prepared[st->id].state = PG_PREPARING;
+    return true;
+}
+
+/* All parameters go as text: the server infers their types from where they stand. */
+static void params_as_text(const struct sql_stmt *s, struct buf *scratch, const char *values[SQL_PARAMS_MAX])
+{
+    size_t offsets[SQL_PARAMS_MAX];
+    buf_clear(scratch);
+    for (int i = 0; i < s->param_count; i++) {
+        offsets[i] = scratch->len;
+        if (s->params[i].kind == SQL_INT)
+            buf_addf(scratch, "%lld", (long long)s->params[i].i);
+        else if (s->params[i].kind == SQL_TEXT && s->params[i].s.p)
+            buf_add_str(scratch, s->params[i].s);
+        buf_addc(scratch, 0);
+    }
+    CHECK(!buf_failed(scratch)); /* 32 parameters of LIMIT_SQL_PARAM_BYTES fit */
+    for (int i = 0; i < s->param_count; i++) {
+        bool null = s->params[i].kind == SQL_NULL || (s->params[i].kind == SQL_TEXT && !s->params[i].s.p);
+        values[i] = null ? NULL : scratch->data + offsets[i];
+    }
+}
+
+static bool send_statement(struct pg_conn *c, const struct pg_stmt *st, const struct sql_stmt *s)
+{
+    const char *values[SQL_PARAMS_MAX];
+    char name[32];
+    prepared_name(c, st, name);
+    params_as_text(s, &c->pool->scratch, values);
+    return PQsendQueryPrepared(c->pg, name, s->param_count, values, NULL, NULL, 0);
+}
+
+bool pg_send_request(struct pg_conn *c, struct sql_request *r)
+{
+    for (int i = 0; i < r->count; i++) {
+        struct pg_stmt *st = pg_stmt_get(c->pool, &r->stmts[i]);
+        if (c->prepared[st->id].state == PG_NOT_PREPARED && !send_prepare(c, st))
+            return false;
+    }
+    for (int i = 0; i < r->count; i++)
+        if (!send_statement(c, pg_stmt_get(c->pool, &r->stmts[i]), &r->stmts[i]))
+            return false;
+    if (!PQpipelineSync(c->pg))
+        return false;
+    struct pg_segment *s = segment_add(c, PG_SEGMENT_BATCH, r->count);
+    for (int i = 0; i < r->count; i++)
+        s->stmts[i] = pg_stmt_get(c->pool, &r->stmts[i]);
+    s->req = r;
+    c->batches++;
+    return true;
+}
+
+/* --- reading ---------------------------------------------------------------------------------------------------- */
+
+static struct sql_value cell_read(const PGresult *res, int row, int column, struct arena *a)
+{
+    if (PQgetisnull(res, row, column))
+        return (struct sql_value){.kind = SQL_NULL};
+    struct str text = {PQgetvalue(res, row, column), (size_t)PQgetlength(res, row, column)};
+    struct sql_value cell = {.kind = SQL_INT, .s = text};
+    Oid type = PQftype(res, column);
+    if (type == OID_BOOL)
+        cell.i = text.p[0] == 't';
+    else
+        sql_cell_number(&cell);
+    if (type == OID_BOOL || type == OID_INT8 || type == OID_INT4 || type == OID_INT2) {
+        cell.s = STR_NONE;
+        return cell;
+    }
+    cell.kind = SQL_TEXT;
+    cell.s = arena_str(a, text);
+    return cell;
+}
+
+static void result_store(const struct pg_stmt *st, struct sql_request *r, int index, const PGresult *res)
+{
+    if (!r || !r->results || index >= r->count)
+        return;
+    struct sql_result *out = &r->results[index];
+    *out = (struct sql_result){0};
+    if (st->shape == SQL_SHAPE_COUNTED) {
+        out->affected = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+        return;
+    }
+    out->affected = strtoll(PQcmdTuples((PGresult *)(uintptr_t)res), NULL, 10);
+    out->row_count = PQntuples(res);
+    out->column_count = PQnfields(res);
+    struct sql_value *cells =
+        ARENA_ARRAY(r->arena, struct sql_value, (size_t)out->row_count * (size_t)out->column_count + 1);
+    for (int row = 0; row < out->row_count; row++)
+        for (int column = 0; column < out->column_count; column++)
+            cells[row * out->column_count + column] = cell_read(res, row, column, r->arena);
+    out->cells = cells;
+}
+
+/* A statement that the server does not know as prepared: because preparing it failed (that error is told), or because
+ * the connection was handed to another session below us (then it is prepared anew). */
+static int not_prepared_error(struct pg_prepared *p)
+{
+    if (p->state != PG_PREPARED)
+        return p->error ? p->error : SQL_RETRY;
+    p->state = PG_NOT_PREPARED;
+    p->generation++;
+    return SQL_RETRY;
+}
+
+static int batch_error(struct pg_conn *c, struct pg_segment *s, const char *state, const char *message)
+{
+    struct pg_stmt *st = s->stmts[s->answered];
+    struct pg_prepared *p = &c->prepared[st->id];
+    if (state && strcmp(state, "26000") == 0)
+        return not_prepared_error(p);
+    int error = pg_error_code(state, message);
+    if (error == SQL_RETRY && strcmp(state, "0A000") == 0) {
+        p->state = PG_NOT_PREPARED;
+        p->generation++;
+    }
+    if (state && strcmp(state, "25006") == 0)
+        c->bad = true; /* a standby: another of the hosts may be the primary */
+    return error;
+}
+
+static void segment_failed(struct pg_conn *c, struct pg_segment *s, const PGresult *res)
+{
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    if (s->error)
+        return;
+    bool batch = s->kind == PG_SEGMENT_BATCH && s->req && s->answered < s->req->count;
+    s->error = batch ? batch_error(c, s, state, message) : pg_error_code(state, message);
+    bool unprepared = state && strcmp(state, "26000") == 0; /* was told when preparing failed */
+    if (s->error == -EIO && !unprepared)
+        sql_log_failure("postgresql", state, message ? message : "",
+                        s->kind == PG_SEGMENT_SETUP ? "setup" : s->stmts[batch ? s->answered : 0]->source);
+}
+
+static void segment_end(struct pg_conn *c, struct pg_segment *s, struct list *finished)
+{
+    list_remove(&s->link);
+    if (s->kind == PG_SEGMENT_BATCH) {
+        c->batches--;
+        if (s->req) {
+            s->req->error = s->error;
+            list_append(finished, &s->req->link);
+        }
+    } else if (s->kind == PG_SEGMENT_PREPARE) {
+        struct pg_prepared *p = &c->prepared[s->stmts[0]->id];
+        p->state = s->error ? PG_NOT_PREPARED : PG_PREPARED;
+        p->error = s->error;
+    } else if (s->error) {
+        c->bad = true;
+    } else {
+        pg_conn_up(c);
+    }
+    mem_free(s);
+}
+
+/* False: this is the connection's own end, not an answer. */
+static bool take_result(struct pg_conn *c, const PGresult *res, struct list *finished)
+{
+    struct pg_segment *s = LIST_ENTRY(list_first(&c->segments), struct pg_segment, link);
+    switch (PQresultStatus(res)) {
+    case PGRES_PIPELINE_SYNC:
+        segment_end(c, s, finished);
+        return true;
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+    case PGRES_EMPTY_QUERY:
+        if (s->kind == PG_SEGMENT_BATCH && !s->error)
+            result_store(s->stmts[s->answered], s->req, s->answered, res);
+        s->answered++;
+        return true;
+    case PGRES_PIPELINE_ABORTED:
+        s->answered++;
+        return true;
+    case PGRES_FATAL_ERROR:
+        segment_failed(c, s, res);
+        s->answered++;
+        return PQresultErrorField(res, PG_DIAG_SQLSTATE) != NULL;
+    default: /* COPY and its like: no statement of ours does that */
+        c->bad = true;
+        return false;
+    }
+}
+
+void pg_read_results(struct pg_conn *c, struct list *finished)
+{
+    int nulls = 0; /* one ends a statement; two: there is nothing more to be had */
+    while (!list_empty(&c->segments) && nulls < 2 && !PQisBusy(c->pg)) {
+        PGresult *res = PQgetResult(c->pg);
+        nulls = res ? 0 : nulls + 1;
+        bool more = !res || take_result(c, res, finished);
+        PQclear(res);
+        if (!more)
+            break;
+    }
+}
