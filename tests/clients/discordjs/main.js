@@ -140,7 +140,9 @@ async function checkMessages(client, seen) {
     const users = await within('users', question.reactions.cache.get('👍').users.fetch());
     assert.deepEqual([...users.keys()], [ids.bot]);
     await within('unreact', question.reactions.cache.get('👍').users.remove(ids.bot));
-    await until('the removal', () => question.reactions.cache.size === 0);
+    await until('the removal', () => !question.reactions.cache.get('👍').me); // the library keeps the entry itself
+    const stored = await api('alice', 'GET', `/channels/${ids.general}/messages/${question.id}`);
+    assert.deepEqual(stored.body.reactions ?? [], []);
   });
   await check('embed and attachment', async () => {
     const bytes = Buffer.from('line one\nline two\n');

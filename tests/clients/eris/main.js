@@ -24,6 +24,7 @@ function makeClient(more = {}) {
     intents: ['guilds', 'guildMembers', 'guildMessages', 'guildMessageReactions', 'guildMessageTyping', 'directMessages', 'messageContent'],
     rest: { domain: upstream.hostname, baseURL: `${upstream.pathname}/v10` },
     agent: makeAgent(),
+    restMode: true,
     ...more,
   });
 }

@@ -10,7 +10,8 @@ async function check(name, body) {
     console.log(`ok ${name}`);
   } catch (error) {
     failures += 1;
-    console.log(`not ok ${name}: ${error && error.stack ? error.stack.split('\n').slice(0, 4).join(' | ') : error}`);
+    const where = /main\.js:\d+/.exec(error?.stack ?? '');
+    console.log(`not ok ${name}: ${String(error).replace(/\s*\n\s*/g, ' ').slice(0, 1000)} (${where ?? 'nowhere'})`);
   }
 }
 

@@ -41,7 +41,9 @@ class Case(unittest.TestCase):
         cls.messages = f"/channels/{cls.general}/messages"
 
     def gateway(self, query="?v=10&encoding=json"):
-        return Gateway(self.server.gateway_url, query)
+        connection = Gateway(self.server.gateway_url, query)
+        self.addCleanup(connection.socket.drop)
+        return connection
 
     def session(self, name="pingbot", intents=GUILDS | MESSAGES | CONTENT, **more):
         connection = self.gateway()
