@@ -63,13 +63,23 @@ static void guards_what_returns_rows(void **state)
           "WITH RECURSIVE a AS (SELECT 1) , sql_guarded AS (SELECT a FROM a" JOINED("1"));
 }
 
+static void leaves_plain_inserts_alone(void **state)
+{
+    (void)state;
+    static const char plain[] = "INSERT INTO t (a) VALUES ($1), ((SELECT 1)) RETURNING a";
+    check(SQL_DIALECT_POSTGRES, plain, 1, plain);
+    check(SQL_DIALECT_POSTGRES, "INSERT INTO t VALUES (1), (2)", 2,
+          "WITH sql_guarded AS (INSERT INTO t VALUES (1), (2)" COUNTED("2"));
+    check(SQL_DIALECT_POSTGRES, "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", 1,
+          "WITH sql_guarded AS (INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING" COUNTED("1"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(leaves_the_rest_alone),
-        cmocka_unit_test(expands_lists_of_ids),
-        cmocka_unit_test(guards_what_returns_nothing),
-        cmocka_unit_test(guards_what_returns_rows),
+        cmocka_unit_test(leaves_the_rest_alone),       cmocka_unit_test(expands_lists_of_ids),
+        cmocka_unit_test(guards_what_returns_nothing), cmocka_unit_test(guards_what_returns_rows),
+        cmocka_unit_test(leaves_plain_inserts_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
