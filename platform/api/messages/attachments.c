@@ -125,8 +125,9 @@ static void kept_write(struct buf *out, struct str before, json_t *list)
         json_t *a = json_array_get(stored, i);
         bool kept = !list;
         for (size_t k = 0; !kept && k < json_array_size(list); k++) {
-            const char *id = json_string_value(json_object_get(json_array_get(list, k), "id"));
-            kept = id && strcmp(id, json_string_value(json_object_get(a, "id"))) == 0;
+            uint64_t wanted, id;
+            kept = json_to_id(json_object_get(json_array_get(list, k), "id"), &wanted) &&
+                   json_to_id(json_object_get(a, "id"), &id) && wanted == id;
         }
         char *text = kept ? json_dumps(a, JSON_COMPACT) : NULL;
         if (text)
@@ -172,7 +173,7 @@ static void attachment_write(struct api_ctx *x, struct buf *b, uint64_t channel_
 {
     uint64_t id = 0;
     struct str name = str_c(json_string_value(json_object_get(a, "filename")));
-    (void)snowflake_parse(str_c(json_string_value(json_object_get(a, "id"))), &id);
+    (void)json_to_id(json_object_get(a, "id"), &id);
     struct str key = object_key(x->arena, channel_id, id, name);
     struct str sign = objects_sign(x->arena, x->options->secret, key, clock_wall_ms(), LIMIT_ATTACHMENT_URL_MS);
     struct str url =
@@ -203,7 +204,7 @@ void attachments_delete(struct api_ctx *x, const struct message *m)
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_t *a = json_array_get(list, i);
         uint64_t id = 0;
-        (void)snowflake_parse(str_c(json_string_value(json_object_get(a, "id"))), &id);
+        (void)json_to_id(json_object_get(a, "id"), &id);
         struct str key =
             object_key(x->arena, m->channel_id, id, str_c(json_string_value(json_object_get(a, "filename"))));
         int r = objects_delete(x->ports->objects, key);

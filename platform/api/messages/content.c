@@ -7,8 +7,6 @@
 #include "platform/base/snowflake.h"
 #include "platform/ports/store/store.h"
 
-#include <jansson.h>
-
 #define MENTIONS_MAX 100
 
 /* What allowed_mentions lets through. */
@@ -35,8 +33,7 @@ static uint64_t *ids_of(struct api_ctx *x, json_t *array, const char *path, unsi
     if (count > MENTIONS_MAX)
         form_error(x, path, "BASE_TYPE_MAX_LENGTH", "Must be 100 or fewer in length.");
     for (size_t i = 0; i < count && i < MENTIONS_MAX; i++) {
-        json_t *v = json_array_get(array, i);
-        if (snowflake_parse(str_c(json_string_value(v)), &ids[*ret_count]) == 0)
+        if (json_to_id(json_array_get(array, i), &ids[*ret_count]))
             (*ret_count)++;
         else
             form_error(x, path, "NUMBER_TYPE_COERCE", "Value is not snowflake.");

@@ -44,15 +44,15 @@ static enum api_error reference_read(struct api_ctx *x, const struct api_access 
 {
     json_t *o = form_object(x, "message_reference", FORM_NULLABLE);
     *ret_author = 0;
-    if (!o)
+    if (!o || !json_object_size(o))
         return API_OK;
     uint64_t id, channel_id = access->channel->id;
-    if (snowflake_parse(str_c(json_string_value(json_object_get(o, "message_id"))), &id) < 0) {
+    if (!json_to_id(json_object_get(o, "message_id"), &id)) {
         form_error(x, "message_reference.message_id", "BASE_TYPE_REQUIRED", "This field is required");
         return API_OK;
     }
-    const char *other = json_string_value(json_object_get(o, "channel_id"));
-    if (other && (snowflake_parse(str_c(other), &channel_id) < 0 || channel_id != access->channel->id)) {
+    json_t *other = json_object_get(o, "channel_id");
+    if (other && !json_is_null(other) && (!json_to_id(other, &channel_id) || channel_id != access->channel->id)) {
         form_error(x, "message_reference", "REPLIES_CANNOT_REPLY_TO_OTHER_CHANNEL",
                    "Cannot reply to a message in a different channel");
         return API_OK;
@@ -105,6 +105,7 @@ static enum api_error message_tell(struct api_ctx *x, struct commit *c, const st
     int r = message_page_load(x, m, 1, x->user_id, &page);
     if (r < 0)
         return api_port_error(r, API_ERROR_INTERNAL);
+    page.with_nonce = type == EVENT_MESSAGE_CREATE;
     const struct member *author =
         access->snap.member_count && access->snap.members[0].user.id == m->author_id ? &access->snap.members[0] : NULL;
     struct buf data = {0};
@@ -129,6 +130,7 @@ static enum api_error answer_earlier(struct api_ctx *x, const struct message *m)
         r = message_page_load(x, &earlier, 1, x->user_id, &page);
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_MESSAGE);
+    page.with_nonce = true;
     buf_clear(api_out(x));
     message_write(x, api_out(x), &page, 0);
     message_page_done(&page);

@@ -3,6 +3,19 @@
 
 #include "platform/api/api.h"
 #include "platform/base/map.h"
+#include "platform/base/snowflake.h"
+
+#include <jansson.h>
+
+/* A snowflake in JSON: a string, or (discord.py) a number. */
+static inline bool json_to_id(const json_t *v, uint64_t *ret)
+{
+    if (json_is_integer(v) && json_integer_value(v) > 0) {
+        *ret = (uint64_t)json_integer_value(v);
+        return true;
+    }
+    return json_is_string(v) && snowflake_parse(str_c(json_string_value(v)), ret) == 0;
+}
 
 /* Message flags a sender may set or an editor change. Source: "Message: Message Flags". */
 enum message_flag {
@@ -20,6 +33,7 @@ struct message_page {
     struct map references; /* id -> struct message: what replies point to */
     struct reaction_count **reactions;
     unsigned *reaction_counts;
+    bool with_nonce; /* only the answer to a create and its event carry it */
 };
 
 /* Loads authors, mentioned users, referenced messages and reactions (as `viewer` sees them). 0 or sql errors. */

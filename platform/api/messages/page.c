@@ -173,9 +173,9 @@ static void message_write_own(struct api_ctx *x, struct buf *b, const struct mes
     jw_kraw(b, "components", array_or_empty(m->components_json));
     jw_kbool(b, "pinned", m->pinned);
     jw_ki64(b, "flags", m->flags);
-    if (m->nonce.p && m->nonce_is_number)
+    if (p->with_nonce && m->nonce.p && m->nonce_is_number)
         jw_kraw(b, "nonce", m->nonce);
-    else if (m->nonce.p)
+    else if (p->with_nonce && m->nonce.p)
         jw_kstr(b, "nonce", m->nonce);
     if (m->reference_json.n)
         jw_kraw(b, "message_reference", m->reference_json);

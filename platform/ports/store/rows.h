@@ -25,7 +25,8 @@ struct role *rows_roles(const struct sql_result *r, struct arena *a);
 
 #define CHANNEL_COLUMNS                                                                                                \
     "c.id, c.guild_id, c.type, c.name, c.topic, c.rtc_region, c.position, c.parent_id, c.owner_id, c.nsfw, "           \
-    "c.rate_limit_per_user, c.bitrate, c.user_limit, c.flags, c.default_auto_archive_duration, c.last_message_id, "    \
+    "c.rate_limit_per_user, c.bitrate, c.user_limit, c.flags, c.default_auto_archive_duration, "                       \
+    "(SELECT MAX(lm.id) FROM messages lm WHERE lm.channel_id = c.id), "                                                \
     "c.last_pin_ms"
 struct channel *rows_channels(const struct sql_result *r, struct arena *a);
 

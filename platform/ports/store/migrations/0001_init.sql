@@ -84,7 +84,6 @@ CREATE TABLE channels (
     user_limit INTEGER NOT NULL DEFAULT 0,
     flags BIGINT NOT NULL DEFAULT 0,
     default_auto_archive_duration INTEGER NOT NULL DEFAULT 0,
-    last_message_id BIGINT,
     last_pin_ms BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX channels_guild ON channels (guild_id);
