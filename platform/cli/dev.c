@@ -1,0 +1,221 @@
+/* `guildhall dev`: the whole platform in one process on embedded parts: SQLite, in-process kv and bus, files. API and
+ * gateway share one port. */
+#include "gateway/server/gateway.h"
+
+#include "platform/base/jw.h"
+#include "platform/base/log.h"
+#include "platform/cli/serve.h"
+#include "platform/io/co.h"
+#include "platform/ports/outbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECRET_BYTES 32
+
+static struct {
+    struct platform platform;
+    struct api *api;
+    struct gateway *gateway;
+    struct http_listener *listener;
+    struct buf api_url, gateway_url, seeded;
+    char listen[32], secret[SECRET_BYTES * 2 + 1], database[4096], objects[4096];
+    char tls_cert[2048], tls_key[2048];
+    int code;
+} self;
+
+static void handle(struct http_request *req, struct http_response *res, void *arg)
+{
+    (void)arg;
+    if (!admin_handle(req, res))
+        api_handle(req, res, self.api);
+}
+
+static int upgrade(struct http_request *req, void *arg)
+{
+    (void)arg;
+    return self.gateway ? gateway_upgrade(req, self.gateway) : 503;
+}
+
+static int gateway_url_own(struct arena *a, struct str *ret, void *arg)
+{
+    (void)arg;
+    *ret = arena_str(a, buf_str(&self.gateway_url));
+    return 0;
+}
+
+/* --tls CERT KEY: two words, joined by a newline. */
+static int tls_read(struct buf *err)
+{
+    const char *both = setting_str(SETTING_tls), *end = strchr(both, '\n');
+    if (!*both)
+        return 0;
+    if (!end) {
+        buf_adds(err, "--tls takes two words: certificate and key");
+        return -EINVAL;
+    }
+    snprintf(self.tls_cert, sizeof self.tls_cert, "%.*s", (int)(end - both), both);
+    snprintf(self.tls_key, sizeof self.tls_key, "%s", end + 1);
+    return 0;
+}
+
+/* Kept beside the data, so that tokens stay good over a restart. */
+static int secret_keep(const char *dir, struct buf *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/secret", dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read(fd, self.secret, sizeof self.secret - 1);
+        close(fd);
+        if (n == (ssize_t)sizeof self.secret - 1)
+            return 0;
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, self.secret, sizeof self.secret - 1) != (ssize_t)sizeof self.secret - 1 || fsync(fd) < 0) {
+        buf_addf(err, "cannot write %s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -EINVAL;
+    }
+    close(fd);
+    return 0;
+}
+
+static int data_open(struct platform_urls *urls, struct buf *err)
+{
+    const char *dir = serve_path(SETTING_data);
+    unsigned char key[SECRET_BYTES];
+    randombytes_buf(key, sizeof key);
+    sodium_bin2hex(self.secret, sizeof self.secret, key, sizeof key);
+    *urls = (struct platform_urls){.database = "sqlite::memory:", .database_connections = 1};
+    if (dir && !setting_bool(SETTING_memory)) {
+        if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+            buf_addf(err, "cannot make %s: %s", dir, strerror(errno));
+            return -EINVAL;
+        }
+        int r = secret_keep(dir, err);
+        if (r < 0)
+            return r;
+        snprintf(self.database, sizeof self.database, "sqlite:%s/guildhall.db", dir);
+        snprintf(self.objects, sizeof self.objects, "%s/objects", dir);
+        urls->database = self.database;
+        urls->objects_dir = self.objects;
+    }
+    urls->secret = serve_path(SETTING_secret) ? str_c(setting_str(SETTING_secret)) : str_c(self.secret);
+    return platform_open(&self.platform, urls, err);
+}
+
+static int listen_everywhere(struct buf *err)
+{
+    bool tls = self.tls_cert[0] != '\0';
+    snprintf(self.listen, sizeof self.listen, "127.0.0.1:%d", (int)setting_int(SETTING_port));
+    struct http_listener_options o = {.listen = self.listen,
+                                      .tls_cert = tls ? self.tls_cert : NULL,
+                                      .tls_key = tls ? self.tls_key : NULL,
+                                      .handler = handle,
+                                      .upgrade = upgrade,
+                                      .via = "1.1 guildhall"};
+    int r = http_listener_start(&o, &self.listener, err);
+    if (r < 0)
+        return r;
+    int port = http_listener_port(self.listener);
+    serve_public_url(&self.api_url, setting_str(SETTING_public_api_url), tls ? "https" : "http", self.listen, port,
+                     "/api");
+    serve_public_url(&self.gateway_url, setting_str(SETTING_public_gateway_url), tls ? "wss" : "ws", self.listen, port,
+                     "/gateway");
+    return 0;
+}
+
+static void tell_ready(void)
+{
+    BUF_AUTO struct buf line = {0};
+    jw_obj(&line);
+    jw_kcstr(&line, "ready", "dev");
+    jw_kstr(&line, "api_url", buf_str(&self.api_url));
+    jw_kstr(&line, "gateway_url", buf_str(&self.gateway_url));
+    jw_ki64(&line, "pid", getpid());
+    if (self.seeded.len)
+        buf_addf(&line, ",%.*s", STR_ARG(buf_str(&self.seeded)));
+    jw_obj_end(&line);
+    ready_print(&line);
+}
+
+static int start_platform(struct buf *err)
+{
+    int r = platform_start(&self.platform, true, 0);
+    if (r == 0 && serve_path(SETTING_seed))
+        r = seed_run(&self.platform, setting_str(SETTING_seed), &self.seeded, err);
+    if (r < 0)
+        return r;
+    struct gateway_options o = {.ports = &self.platform.ports,
+                                .tokens = self.platform.tokens,
+                                .node_id = "dev",
+                                .public_url = self.gateway_url.data,
+                                .heartbeat_interval_ms = (int)setting_int(SETTING_heartbeat_interval_ms),
+                                .limits = setting_bool(SETTING_limits)};
+    return gateway_new(&o, &self.gateway);
+}
+
+static void start(void *arg)
+{
+    (void)arg;
+    BUF_AUTO struct buf err = {0};
+    int r = start_platform(&err);
+    if (r == 0) {
+        outbox_start(&self.platform.ports);
+        tell_ready();
+        return;
+    }
+    if (err.len)
+        (void)usage_error(&err);
+    self.code = err.len ? 2 : 1;
+    loop_stop();
+}
+
+static void last_step(void *arg)
+{
+    if (self.gateway)
+        gateway_stop(self.gateway);
+    self.gateway = NULL;
+    outbox_stop();
+    platform_release(&self.platform);
+    serve_stopped(arg);
+}
+
+static void stop(void *arg)
+{
+    (void)arg;
+    platform_stop_waiting();
+    serve_stop(self.listener, last_step);
+    self.listener = NULL;
+}
+
+int dev_main(void)
+{
+    BUF_AUTO struct buf err = {0};
+    struct platform_urls urls;
+    if (tls_read(&err) < 0 || data_open(&urls, &err) < 0 || listen_everywhere(&err) < 0)
+        return usage_error(&err);
+    struct api_options o = {.ports = &self.platform.ports,
+                            .tokens = self.platform.tokens,
+                            .public_api_url = self.api_url.data,
+                            .secret = urls.secret,
+                            .limits = setting_bool(SETTING_limits),
+                            .gateway_url = gateway_url_own};
+    self.api = api_new(&o);
+    loop_on_signal(stop, NULL);
+    (void)co_spawn(start, NULL);
+    loop_run();
+    api_free(self.api);
+    platform_close(&self.platform);
+    buf_done(&self.api_url);
+    buf_done(&self.gateway_url);
+    buf_done(&self.seeded);
+    return self.code;
+}

@@ -1,0 +1,132 @@
+/* What the serving commands share. Loop thread. */
+#include "platform/cli/serve.h"
+
+#include "platform/base/jw.h"
+#include "platform/base/log.h"
+#include "platform/io/co.h"
+#include "platform/protocol/json_read.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#define STOP_GRACE_MS    5000
+#define STOP_MAX_MS      10000
+#define SECRET_CHARS_MIN 32
+
+const char *serve_path(enum setting s)
+{
+    const char *v = setting_str(s);
+    return *v ? v : NULL;
+}
+
+void serve_public_url(struct buf *out, const char *setting, const char *scheme, const char *listen, int port,
+                      const char *path)
+{
+    if (*setting) {
+        buf_adds(out, setting);
+        return;
+    }
+    const char *colon = strrchr(listen, ':');
+    int host_chars = colon ? (int)(colon - listen) : 0;
+    bool any = host_chars == 0 || strncmp(listen, "0.0.0.0", 7) == 0 || strncmp(listen, "[::]", 4) == 0;
+    if (any)
+        buf_addf(out, "%s://127.0.0.1:%d%s", scheme, port, path);
+    else
+        buf_addf(out, "%s://%.*s:%d%s", scheme, host_chars, listen, port, path);
+}
+
+int serve_full_stack_urls(struct platform_urls *ret, struct buf *err)
+{
+    static const struct {
+        enum setting s;
+        const char *name;
+    } needed[] = {{SETTING_database_url, "database-url"},
+                  {SETTING_redis_url, "redis-url"},
+                  {SETTING_amqp_url, "amqp-url"},
+                  {SETTING_secret, "secret"}};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!serve_path(needed[i].s)) {
+            buf_addf(err, "--%s is needed (`guildhall dev` needs none of the servers)", needed[i].name);
+            return -EINVAL;
+        }
+    *ret = (struct platform_urls){
+        .database = setting_str(SETTING_database_url),
+        .database_connections = (int)setting_int(SETTING_database_connections),
+        .redis = setting_str(SETTING_redis_url),
+        .amqp = setting_str(SETTING_amqp_url),
+        .objects_dir = serve_path(SETTING_objects_dir),
+        .secret = str_c(setting_str(SETTING_secret)),
+    };
+    if (ret->secret.n < SECRET_CHARS_MIN) {
+        buf_addf(err, "--secret is shorter than %d characters", SECRET_CHARS_MIN);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int serve_admin(struct http_listener **ret, struct buf *err)
+{
+    const char *listen = serve_path(SETTING_admin_listen);
+    return listen ? admin_listen(listen, ret, err) : 0;
+}
+
+void serve_tell_admin(struct buf *line, struct http_listener *admin)
+{
+    if (!admin)
+        return;
+    BUF_AUTO struct buf url = {0};
+    serve_public_url(&url, "", "http", setting_str(SETTING_admin_listen), http_listener_port(admin), "");
+    jw_kstr(line, "admin", buf_str(&url));
+}
+
+void serve_revocation(struct platform *p, const struct event *e)
+{
+    if (e->type != EVENT_CONTROL_TOKEN_REVOKED)
+        return;
+    json_t *o;
+    if (json_read(e->data, &o, NULL) < 0)
+        return;
+    uint64_t user_id = 0;
+    json_t *version = json_object_get(o, "version");
+    if (str_to_u64(str_c(json_string_value(json_object_get(o, "user_id"))), &user_id) == 0 && json_is_integer(version))
+        token_registry_revoke(p->tokens, user_id, (uint64_t)json_integer_value(version));
+    json_decref(o);
+}
+
+static struct loop_timer *cut;
+
+static void stop_cut(void *arg)
+{
+    (void)arg;
+    LOG_WARN("stop cut short", "after_ms=%d", STOP_MAX_MS);
+    loop_stop();
+}
+
+void serve_stopped(void *arg)
+{
+    (void)arg;
+    loop_timer_free(cut);
+    cut = NULL;
+    loop_stop();
+}
+
+static void (*last_step)(void *arg);
+
+static void listener_stopped(void *arg)
+{
+    if (co_spawn(last_step, arg) < 0)
+        serve_stopped(arg);
+}
+
+void serve_stop(struct http_listener *l, void (*last)(void *arg))
+{
+    LOG_INFO("stopping", "grace_ms=%d", STOP_GRACE_MS);
+    last_step = last;
+    cut = loop_timer_new(stop_cut, NULL);
+    loop_timer_start(cut, STOP_MAX_MS, 0);
+    if (l)
+        http_listener_stop(l, STOP_GRACE_MS, listener_stopped, NULL);
+    else
+        listener_stopped(NULL);
+}

@@ -1,0 +1,29 @@
+/* What dev, api and gateway share: pages, URLs, stopping. Loop thread. */
+#pragma once
+
+#include "platform/base/settings.h"
+#include "platform/cli/cli.h"
+#include "platform/io/admin.h"
+#include "platform/io/loop.h"
+
+/* NULL when the setting is empty. */
+const char *serve_path(enum setting s);
+
+/* `setting` when given, otherwise made from the listener: "http://127.0.0.1:8080" + path. */
+void serve_public_url(struct buf *out, const char *setting, const char *scheme, const char *listen, int port,
+                      const char *path);
+
+/* database, redis, amqp, objects and secret of the settings; all must be given. -EINVAL and err. */
+int serve_full_stack_urls(struct platform_urls *ret, struct buf *err);
+
+/* The admin listener where the setting asks for one, and its address for the ready line. */
+int serve_admin(struct http_listener **ret, struct buf *err);
+void serve_tell_admin(struct buf *line, struct http_listener *admin);
+
+/* Takes a CONTROL_TOKEN_REVOKED event. */
+void serve_revocation(struct platform *p, const struct event *e);
+
+/* Stops the listener (NULL is fine), runs `last` on a coroutine, which ends with serve_stopped; then the loop stops. A
+ * stop that takes longer than 10 s is cut short. */
+void serve_stop(struct http_listener *l, void (*last)(void *arg));
+void serve_stopped(void *arg);
