@@ -15,6 +15,10 @@
 #define LIMIT_HTTP_IDLE_MS            75000        /* keep-alive silence; then closed */
 #define LIMIT_HTTP_REQUEST_MS         60000        /* time to send a whole request; then 408 */
 #define LIMIT_HTTP_BODIES_TOTAL_BYTES (512u << 20) /* bodies being received in the process; over it 503 */
+#define LIMIT_HTTP_HEADERS            128          /* header lines of a request; over it 431 */
+#define LIMIT_HTTP_PIPELINE_BYTES     (64u << 10)  /* read ahead of the request being handled; then reading pauses */
+#define LIMIT_HTTP_STALL_MS           30000        /* an answer of which nothing is taken for so long; then closed */
+#define LIMIT_STREAM_LINGER_MS        3000         /* a closing socket waits so long for the peer's end */
 
 /* coroutines */
 #define LIMIT_CO_STACK_BYTES (128u << 10) /* with a guard page below */

@@ -46,7 +46,7 @@ struct str http_request_header(const struct http_request *r, const char *name);
 struct str http_request_query(struct http_request *r, const char *name);
 /* Percent-decodes into the arena; STR_NONE when malformed. */
 struct str http_percent_decode(struct arena *a, struct str s, bool plus_is_blank);
-/* True once the peer is gone: a long handler may stop early. */
+/* True once the peer is gone (or has at least ended its sending side): a long handler may stop early. */
 bool http_request_gone(const struct http_request *r);
 
 struct http_response {
@@ -54,7 +54,7 @@ struct http_response {
     struct buf head; /* extra header lines, each "Name: value\r\n"; Content-Length, Date and Connection are added */
     struct buf body;
     const char *content_type; /* default application/json; none is sent with 204 */
-    int file_fd;              /* >= 0: the body is this file (closed afterwards), file_bytes long */
+    int file_fd;              /* >= 0: the body is this file from its offset on (closed afterwards), file_bytes long */
     int64_t file_bytes;
 };
 
@@ -75,12 +75,15 @@ struct http_listener_options {
     http_upgrade_handler upgrade; /* NULL: upgrades are answered 426 */
     void *arg;
     size_t body_max; /* 0 = LIMIT_HTTP_BODY_BYTES */
-    const char *via; /* NULL, or sent as `Via` on every answer: discord.py needs it */
+    const char *via; /* NULL, or sent as `Via` on every answer: discord.py needs it; static */
+    int idle_ms;     /* 0 = LIMIT_HTTP_IDLE_MS */
+    int request_ms;  /* 0 = LIMIT_HTTP_REQUEST_MS */
 };
 
 /* 0, -EADDRINUSE, -EINVAL (listen, certificate), other -errno; `err` gets one line naming what failed. */
 int http_listener_start(const struct http_listener_options *o, struct http_listener **ret, struct buf *err);
 int http_listener_port(const struct http_listener *l);
 /* Stops accepting, lets running requests finish (at most grace_ms), closes idle connections, then calls done(arg) and
- * frees. WebSocket connections made by ws_accept are not touched. */
+ * frees. WebSocket connections made by ws_accept are not touched. A handler that still runs after the grace runs on
+ * with http_request_gone true and its answer dropped, so what `arg` points to must outlive it. done may be NULL. */
 void http_listener_stop(struct http_listener *l, int64_t grace_ms, void (*done)(void *arg), void *arg);
