@@ -63,6 +63,7 @@ struct api_ctx {
     unsigned file_count;
 
     struct buf form_errors; /* see form.h */
+    uint64_t locked_guild;  /* see api_guild_lock */
 };
 
 typedef enum api_error (*api_handler_fn)(struct api_ctx *x);
@@ -94,6 +95,14 @@ enum api_error api_access_guild(struct api_ctx *x, uint64_t guild_id, uint64_t n
 /* The caller in a channel of a guild or a DM of its own. UNKNOWN_CHANNEL; MISSING_ACCESS without VIEW_CHANNEL;
  * MISSING_PERMISSIONS. In a DM every permission that makes sense there is granted. */
 enum api_error api_access_channel(struct api_ctx *x, uint64_t channel_id, uint64_t needed, struct api_access *ret);
+
+/* What api_access_guild answers, for another member of the guild than the caller: UNKNOWN_MEMBER. */
+enum api_error api_member_get(struct api_ctx *x, uint64_t guild_id, uint64_t user_id, struct member *ret);
+
+/* Changes of a guild's structure (settings, roles, channels, members) happen one after the other, so that what is read
+ * for an event is still so when it is published: call before reading. Held until the handler returns. In the full stack
+ * it is a lease in kv; without kv, or after LIMIT_GUILD_LOCK_MS, the change goes on without it. */
+void api_guild_lock(struct api_ctx *x, uint64_t guild_id);
 
 /* X-Audit-Log-Reason, percent-decoded, at most 512 characters; STR_NONE. */
 struct str api_reason(struct api_ctx *x);

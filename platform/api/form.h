@@ -33,3 +33,8 @@ enum api_error form_result(struct api_ctx *x);
 bool query_i64(struct api_ctx *x, const char *key, int64_t min, int64_t max, int64_t *ret);
 bool query_id(struct api_ctx *x, const char *key, uint64_t *ret);
 bool query_bool(struct api_ctx *x, const char *key, bool *ret);
+
+/* One JSON value: integers may also be decimal strings, ids also numbers. 0, -EINVAL (nothing is recorded). */
+int json_value_i64(const struct json_t *v, int64_t *ret);
+int json_value_id(const struct json_t *v, uint64_t *ret);
+int json_value_bits(const struct json_t *v, uint64_t *ret); /* permissions; bits that do not exist are dropped */

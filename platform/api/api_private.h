@@ -1,0 +1,34 @@
+/* Shared by the framework's own files; handlers include api.h and form.h. */
+#pragma once
+
+#include "platform/api/router.h"
+
+#include <jansson.h>
+
+struct api {
+    struct api_options options;
+    struct router *router;
+    struct limiter *limiter;
+};
+
+/* The `errors` tree of what form_error recorded: a new reference. */
+json_t *form_errors_tree(const struct buf *errors);
+
+/* body.c: fills body and files of the context. API_OK, INVALID_JSON, INVALID_FORM_BODY (recorded), REQUEST_TOO_LARGE.
+ */
+enum api_error body_read(struct api_ctx *x, const struct route *route);
+
+/* auth.c: who asks. API_OK with user_id and is_bot set where the route wants them; UNAUTHORIZED, BOTS_CANNOT_USE,
+ * ONLY_BOTS, or what the store answered. */
+enum api_error authenticate(struct api_ctx *x, enum route_auth need);
+/* The caller's address: the peer, or what a proxy on this machine forwarded for. */
+struct str caller_address(struct api_ctx *x);
+
+/* limits.c: rate limits. */
+struct limiter *limiter_new(void);
+void limiter_free(struct limiter *l);
+/* Takes the route's and the global token and writes the X-RateLimit headers. False: the 429 answer stands. */
+bool limit_route(struct api_ctx *x, const struct route *route);
+
+/* lock.c: releases what api_guild_lock took, if anything. */
+void api_guild_unlock(struct api_ctx *x);
