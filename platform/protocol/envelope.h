@@ -17,3 +17,8 @@ int envelope_scan(struct str json, struct envelope *ret);
 /* Members of one object, for a single level: calls fn for each key (raw, unescaped only if it held no escapes) with
  * its raw value. 0, -EINVAL as above, or what fn returned when not 0. */
 int json_members_scan(struct str object, int (*fn)(struct str key, struct str value, void *arg), void *arg);
+/* The same for the elements of one array. */
+int json_elements_scan(struct str array, int (*fn)(struct str value, void *arg), void *arg);
+
+/* The inside of a raw value that is a string without escapes. 0, -EINVAL. */
+int json_str_plain(struct str value, struct str *ret);

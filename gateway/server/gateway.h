@@ -1,0 +1,44 @@
+/* The platform's gateway: takes WebSocket connections, gives them sessions, and dispatches the bus's events to those
+ * who may see them. One process may hold several (tests do). Loop thread only.
+ * Source: Discord API documentation, "Gateway", "Gateway Events". Limits: LIMIT_WS_*, LIMIT_REPLAY_*, LIMIT_TOPIC_*. */
+#pragma once
+
+#include "platform/io/http_server.h"
+#include "platform/ports/commit.h"
+#include "platform/ports/tokens.h"
+
+struct gateway;
+
+struct gateway_options {
+    const struct ports *ports;
+    struct token_registry *tokens;
+    const char *node_id;    /* unique among live nodes; also the name of the node's bus queue */
+    const char *public_url; /* how clients reach this node: "ws://host:port/gateway"; READY's resume_gateway_url */
+    int heartbeat_interval_ms;
+    bool limits;                 /* sends a minute, identify concurrency, session starts */
+    unsigned max_concurrency;    /* identify buckets of a bot; 0 = 1. The API's /gateway/bot must tell the same */
+    unsigned guilds_per_session; /* more close with 4011; 0 = 2,500, as documented */
+};
+
+/* Strings are copied; ports and tokens must outlive it. Registering the node and subscribing to the bus begin at once
+ * in the background and are retried for ever. */
+struct gateway *gateway_new(const struct gateway_options *o);
+
+/* The node is registered and its queue is there: connections are taken. Before that upgrades answer 503. */
+bool gateway_ready(const struct gateway *g);
+/* Changes when a lapsed lease made the node take a new id. Valid until the loop's next turn. */
+const char *gateway_node_id(const struct gateway *g);
+
+/* An http_upgrade_handler (arg: struct gateway *) for the paths / and /gateway, with or without a slash at the end.
+ * 404 for others, 400 for an encoding or compression that is not offered, 503 when not ready. */
+int gateway_upgrade(struct http_request *req, void *arg);
+
+/* Tells every connection to reconnect (op 7), closes them, takes the node's registration back, then calls done(arg) and
+ * frees the gateway. Takes at most grace_ms and a bit. */
+void gateway_stop(struct gateway *g, int64_t grace_ms, void (*done)(void *arg), void *arg);
+
+/* Live connections and sessions (also those that wait for RESUME), for tests and `ctl`. */
+struct gateway_counts {
+    unsigned connections, sessions, topics;
+};
+struct gateway_counts gateway_counts(const struct gateway *g);
