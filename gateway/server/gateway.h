@@ -20,11 +20,11 @@ struct gateway_options {
     unsigned guilds_per_session; /* more close with 4011; 0 = 2,500, as documented */
 };
 
-/* Strings are copied; ports and tokens must outlive it. Registering the node and subscribing to the bus begin at once
- * in the background and are retried for ever. */
-struct gateway *gateway_new(const struct gateway_options *o);
+/* Coroutine: registers the node and subscribes its queue, tries again until both are done. Strings are copied; ports
+ * and tokens must outlive it. 0, or -ENOMEM. */
+int gateway_new(const struct gateway_options *o, struct gateway **ret);
 
-/* The node is registered and its queue is there: connections are taken. Before that upgrades answer 503. */
+/* The node's lease is held: connections are taken. While it is not, upgrades answer 503. */
 bool gateway_ready(const struct gateway *g);
 /* Changes when a lapsed lease made the node take a new id. Valid until the loop's next turn. */
 const char *gateway_node_id(const struct gateway *g);
@@ -33,9 +33,9 @@ const char *gateway_node_id(const struct gateway *g);
  * 404 for others, 400 for an encoding or compression that is not offered, 503 when not ready. */
 int gateway_upgrade(struct http_request *req, void *arg);
 
-/* Tells every connection to reconnect (op 7), closes them, takes the node's registration back, then calls done(arg) and
- * frees the gateway. Takes at most grace_ms and a bit. */
-void gateway_stop(struct gateway *g, int64_t grace_ms, void (*done)(void *arg), void *arg);
+/* Coroutine: tells every connection to reconnect (op 7), closes them, takes the node's registration back and frees the
+ * gateway. Takes at most two seconds. */
+void gateway_stop(struct gateway *g);
 
 /* Live connections and sessions (also those that wait for RESUME), for tests and `ctl`. */
 struct gateway_counts {
