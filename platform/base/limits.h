@@ -38,6 +38,16 @@
 #define LIMIT_AMQP_UNCONFIRMED    2048  /* in flight to the broker */
 #define LIMIT_BUS_CONFIRM_MS      5000  /* then the publish fails; the outbox publishes it later */
 
+/* Redis */
+#define LIMIT_REDIS_PENDING          65536       /* commands without a reply; over it -EAGAIN */
+#define LIMIT_REDIS_PENDING_BYTES    (64u << 20) /* unsent bytes, and one command; over it -EAGAIN */
+#define LIMIT_REDIS_COMMAND_MS       2000        /* deadline of an awaited command; then -ETIMEDOUT */
+#define LIMIT_REDIS_CONNECT_MS       3000        /* from resolving to the last greeting; then the next attempt */
+#define LIMIT_REDIS_BACKOFF_FIRST_MS 50          /* pause before the next attempt, doubled each time */
+#define LIMIT_REDIS_BACKOFF_MS       1000        /* longest pause */
+#define LIMIT_REDIS_PING_MS          2000        /* how often a connection is probed */
+#define LIMIT_REDIS_PING_TIMEOUT_MS  2000        /* an unanswered probe: the connection is dropped */
+
 /* outbox and nonces */
 #define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */
 #define LIMIT_OUTBOX_PENDING_MS 5000   /* an unconfirmed event this old is published again */

@@ -18,13 +18,16 @@ void redis_on_state(struct redis *r, void (*fn)(bool connected, void *arg), void
 /* INFO's run_id of the present connection's server; "" before. A change is a new incarnation (restart or failover). */
 const char *redis_run_id(const struct redis *r);
 
-/* error: 0, -ENOTCONN, -ETIMEDOUT; reply is NULL then. */
+/* error: 0, -ENOTCONN (also when the connection is lost while the command is under way: it may have taken effect),
+ * -ETIMEDOUT (the same), -EAGAIN (LIMIT_REDIS_PENDING); reply is NULL then. Called from the loop, never from inside
+ * redis_command, exactly once; redis_free ends what waits with -ENOTCONN. An error reply of the server is a reply. */
 typedef void (*redis_fn)(int error, const struct redis_reply *reply, void *arg);
 /* argv are copied. fn may be NULL. */
 void redis_command(struct redis *r, int argc, const struct str *argv, int timeout_ms, redis_fn fn, void *arg);
-/* Awaited on a coroutine. 0 (then redis_reply_free(*ret)), -ENOTCONN, -ETIMEDOUT. */
+/* Awaited on a coroutine, LIMIT_REDIS_COMMAND_MS at most. 0 (then redis_reply_free(*ret)), or an error as above. */
 int redis_await(struct redis *r, int argc, const struct str *argv, struct redis_reply **ret);
-/* EVALSHA with EVAL as the net below; `script` is a static string. keys first, then args. */
+/* EVALSHA, and EVAL the first time on a connection or when the server has forgotten the script (then it runs after what
+ * was sent meanwhile). `script` is a static string: its address is its key. argv: keys first, then args. */
 void redis_script(struct redis *r, const char *script, int key_count, int argc, const struct str *argv, int timeout_ms,
                   redis_fn fn, void *arg);
 int redis_script_await(struct redis *r, const char *script, int key_count, int argc, const struct str *argv,
