@@ -47,6 +47,13 @@
 #define LIMIT_REDIS_BACKOFF_MS       1000        /* longest pause */
 #define LIMIT_REDIS_PING_MS          2000        /* how often a connection is probed */
 #define LIMIT_REDIS_PING_TIMEOUT_MS  2000        /* an unanswered probe: the connection is dropped */
+/* rest-proxy */
+#define LIMIT_PROXY_QUEUE_BUCKET 10000        /* requests waiting for one bucket; over it 429 with retry_after */
+#define LIMIT_PROXY_QUEUE_TOTAL  16000        /* waiting in the process; over it 503 */
+#define LIMIT_PROXY_BUCKETS      200000       /* remembered buckets and route hashes; over it 503 */
+#define LIMIT_PROXY_TOKENS       10000        /* remembered tokens; over it 503 */
+#define LIMIT_PROXY_ANSWER_BYTES (64u << 20)  /* an upstream's answer; over it 502 */
+#define LIMIT_PROXY_UPSTREAM_MS  60000        /* an upstream's answer must be there by then; else 502 */
 
 /* outbox and nonces */
 #define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */

@@ -1,0 +1,323 @@
+/* The rest-proxy's handler: a request waits for its permit, is sent once, and its answer teaches the limiter. Loop
+ * thread, a coroutine for each request. */
+#include "rest-proxy/proxy.h"
+
+#include "platform/base/clock.h"
+#include "platform/base/jw.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/base/metrics.h"
+#include "platform/io/admin.h"
+#include "platform/io/loop.h"
+#include "rest-proxy/scheduler.h"
+#include "rest-proxy/upstream.h"
+#include <errno.h>
+#include <math.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+
+#define DEADLINE_HEADER "x-guildhall-deadline-ms"
+#define DEADLINE_MAX_MS (24 * 3600 * 1000)
+#define STATS_EVERY_MS  1000
+
+struct proxy {
+    struct proxy_options o;
+    struct http_listener *listener;
+    struct http_client *client;
+    struct limiter *limiter;
+    struct scheduler *scheduler;
+    struct loop_timer *stats;
+    void (*stopped)(void *arg);
+    void *stopped_arg;
+};
+
+METRIC_DEFINE(metric_requests, METRIC_COUNTER, "guildhall_proxy_requests_total", "Answers by status class");
+METRIC_DEFINE(metric_429, METRIC_COUNTER, "guildhall_proxy_upstream_429_total", "429 answers of the upstream by scope");
+METRIC_DEFINE(metric_lost, METRIC_COUNTER, "guildhall_proxy_upstream_lost_total", "Calls without an answer");
+METRIC_DEFINE(metric_buckets, METRIC_GAUGE, "guildhall_proxy_buckets", "Buckets remembered");
+METRIC_DEFINE(metric_locked, METRIC_GAUGE, "guildhall_proxy_tokens_locked", "Tokens locked after a 401");
+METRIC_DEFINE(metric_invalid, METRIC_GAUGE, "guildhall_proxy_invalid_requests",
+              "Requests answered 401, 403 or 429 in the last ten minutes");
+
+/* --- refusals: what the proxy answers itself --- */
+
+static void refuse(struct http_response *res, int status, const char *code, const char *message)
+{
+    res->status = status;
+    jw_obj(&res->body);
+    jw_kcstr(&res->body, "message", message);
+    jw_ki64(&res->body, "code", 0);
+    jw_kcstr(&res->body, "proxy", code);
+    jw_obj_end(&res->body);
+    http_response_header(res, "X-Guildhall-Proxy", "%s", code);
+}
+
+/* A 429 in the upstream's form, so that every client library understands it. */
+static void refuse_429(struct http_response *res, const char *code, int64_t wait_ms)
+{
+    double seconds = (double)(wait_ms > 1 ? wait_ms : 1) / 1000;
+
+    res->status = 429;
+    jw_obj(&res->body);
+    jw_kcstr(&res->body, "message", "You are being rate limited.");
+    jw_key(&res->body, "retry_after");
+    jw_double(&res->body, seconds);
+    jw_kbool(&res->body, "global", false);
+    jw_kcstr(&res->body, "proxy", code);
+    jw_obj_end(&res->body);
+    http_response_header(res, "X-Guildhall-Proxy", "%s", code);
+    http_response_header(res, "Retry-After", "%.0f", ceil(seconds));
+    http_response_header(res, "X-RateLimit-Limit", "1");
+    http_response_header(res, "X-RateLimit-Remaining", "0");
+    http_response_header(res, "X-RateLimit-Reset", "%.3f", (double)clock_wall_ms() / 1000 + seconds);
+    http_response_header(res, "X-RateLimit-Reset-After", "%.3f", seconds);
+    http_response_header(res, "X-RateLimit-Bucket", "guildhall-proxy");
+    http_response_header(res, "X-RateLimit-Scope", "user");
+}
+
+static void refuse_job(struct http_response *res, enum job_result r, int64_t wait_ms)
+{
+    switch (r) {
+    case JOB_DEADLINE:
+        refuse_429(res, "deadline", wait_ms);
+        break;
+    case JOB_QUEUE_FULL:
+        refuse_429(res, "queue_full", wait_ms > 0 ? wait_ms : 1000);
+        break;
+    case JOB_LOCKED:
+        refuse(res, 401, "token_locked",
+               "401: Unauthorized (this token got 401 before and is locked in the rest-proxy)");
+        break;
+    case JOB_GUARD:
+        http_response_header(res, "Retry-After", "%lld", (long long)(wait_ms / 1000 + 1));
+        refuse(res, 503, "invalid_guard", "Too many invalid requests from this address; nothing is sent for now");
+        break;
+    case JOB_DRAIN:
+        http_response_header(res, "Retry-After", "1");
+        refuse(res, 503, "stopping", "The rest-proxy is stopping; the request was not sent");
+        break;
+    case JOB_GONE:
+    case JOB_GO:
+    case JOB_OVERLOAD:
+        http_response_header(res, "Retry-After", "1");
+        refuse(res, 503, r == JOB_GONE ? "withdrawn" : "overload", "The request was not sent");
+        break;
+    }
+}
+
+static void refuse_error(struct http_response *res, const struct http_result *r)
+{
+    metric_add(&metric_lost, 1);
+    if (r->maybe_sent)
+        refuse(res, 502, "maybe_executed",
+               "The upstream gave no answer. The request may have been executed; it was not sent again.");
+    else
+        refuse(res, 502, "not_sent", "The upstream cannot be reached; the request was not sent.");
+}
+
+/* --- one request --- */
+
+struct call {
+    struct proxy *proxy;
+    struct http_request *req;
+    struct http_response *res;
+    struct job job;
+};
+
+static bool call_gone(void *arg)
+{
+    return http_request_gone(((struct call *)arg)->req);
+}
+
+static struct str token_hash(struct arena *a, struct str authorization)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    char *hex;
+
+    if (authorization.n == 0)
+        return STR("");
+    SHA256((const unsigned char *)authorization.p, authorization.n, digest);
+    hex = arena_alloc(a, 33);
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return str_c(hex);
+}
+
+static void call_prepare(struct call *c)
+{
+    struct arena *a = &c->req->arena;
+    struct str deadline = http_request_header(c->req, DEADLINE_HEADER);
+    uint64_t ms;
+
+    c->job.key.token = token_hash(a, http_request_header(c->req, "authorization"));
+    route_parse(str_c(http_method_name(c->req->method)), (struct str){c->req->path.p + 4, c->req->path.n - 4},
+                clock_wall_ms(), a, &c->job.key.route);
+    c->job.gone = call_gone;
+    c->job.gone_arg = c;
+    if (deadline.n > 0 && str_to_u64(deadline, &ms) == 0 && ms <= DEADLINE_MAX_MS)
+        c->job.deadline_ms = clock_mono_ms() + (int64_t)ms;
+}
+
+static void note_429(struct call *c, const struct limiter_outcome *o)
+{
+    static const char *const scopes[] = {"user", "global", "shared", "sublimit"};
+    char labels[40];
+
+    snprintf(labels, sizeof(labels), "scope=\"%s\"", scopes[o->scope]);
+    metric_add(metric_with(&metric_429, labels), 1);
+    LOG_INFO("upstream_429", "scope=%s route=\"%.*s\" major=%.*s retry_after_ms=%lld", scopes[o->scope],
+             STR_ARG(c->job.key.route.template), STR_ARG(c->job.key.route.major), (long long)o->retry_after_ms);
+}
+
+/* Sends it once, with the permit. True: it got 429 and waits again. */
+static bool call_send(struct call *c)
+{
+    struct limiter_outcome o;
+    struct http_result r;
+    bool again = false;
+
+    upstream_call(c->proxy->client, c->proxy->o.upstream, c->req, c->job.key.route.idempotent, &r);
+    upstream_outcome(&r, &o);
+    scheduler_report(c->proxy->scheduler, &c->job, &o);
+    if (r.error) {
+        refuse_error(c->res, &r);
+    } else if (r.status == 429) {
+        note_429(c, &o);
+        again = !c->job.deadline_ms || clock_mono_ms() + o.retry_after_ms <= c->job.deadline_ms;
+        if (again && o.scope == LIMITER_SCOPE_SUBLIMIT)
+            scheduler_block_sublimit(c->proxy->scheduler, &c->job, o.retry_after_ms);
+        if (!again)
+            refuse_429(c->res, "deadline", o.retry_after_ms);
+    } else {
+        upstream_answer(&r, &c->req->arena, c->res);
+    }
+    http_result_done(&r);
+    return again;
+}
+
+static void call_run(struct call *c)
+{
+    int64_t wait_ms;
+    bool again = false;
+
+    call_prepare(c);
+    do {
+        enum job_result r = scheduler_wait(c->proxy->scheduler, &c->job, again, &wait_ms);
+
+        if (r != JOB_GO) {
+            refuse_job(c->res, r, wait_ms);
+            return;
+        }
+        again = call_send(c);
+    } while (again);
+}
+
+static void count_status(const struct http_response *res)
+{
+    char labels[20];
+
+    snprintf(labels, sizeof(labels), "code=\"%dxx\"", res->status / 100);
+    metric_add(metric_with(&metric_requests, labels), 1);
+}
+
+/* POST /proxy/unlock with the token's Authorization header: the token may be used again. */
+static void unlock(struct proxy *p, struct http_request *req, struct http_response *res)
+{
+    struct str token = token_hash(&req->arena, http_request_header(req, "authorization"));
+
+    if (req->method != HTTP_METHOD_POST)
+        refuse(res, 405, "method", "405: Method Not Allowed");
+    else if (p->limiter->ops->unlock(p->limiter, token) != 0)
+        refuse(res, 404, "not_locked", "No lock on this token");
+    else
+        res->status = 204;
+}
+
+static void handle(struct http_request *req, struct http_response *res, void *arg)
+{
+    struct call c = {.proxy = arg, .req = req, .res = res};
+
+    if (admin_handle(req, res))
+        return;
+    if (str_eq(req->path, STR("/proxy/unlock"))) {
+        unlock(arg, req, res);
+    } else if (!str_starts(req->target, STR("/api/")) || !str_starts(req->path, STR("/api/"))) {
+        refuse(res, 404, "path", "404: Not Found (the rest-proxy serves /api/...)");
+    } else if (req->method == HTTP_METHOD_OTHER) {
+        refuse(res, 405, "method", "405: Method Not Allowed");
+    } else {
+        call_run(&c);
+        count_status(res);
+    }
+}
+
+/* --- life --- */
+
+static void on_stats(void *arg)
+{
+    struct proxy *p = arg;
+    struct limiter_stats s;
+
+    p->limiter->ops->stats(p->limiter, &s);
+    metric_set(&metric_buckets, (int64_t)s.buckets);
+    metric_set(&metric_locked, (int64_t)s.tokens_locked);
+    metric_set(&metric_invalid, (int64_t)s.invalid_requests);
+}
+
+static void proxy_free(struct proxy *p)
+{
+    if (p->client)
+        http_client_free(p->client);
+    if (p->scheduler)
+        scheduler_free(p->scheduler);
+    if (p->limiter)
+        p->limiter->ops->free(p->limiter);
+    loop_timer_free(p->stats);
+    mem_free(p);
+}
+
+int proxy_start(const struct proxy_options *o, struct proxy **ret, struct buf *err)
+{
+    struct proxy *p = MEM_NEW(struct proxy);
+    struct limiter_local_options lo = {o->global_per_second, o->invalid_max, clock_mono_ms};
+    struct http_client_options co = {.ca_file = o->upstream_ca, .user_agent = NULL, .connections_per_host_max = 256};
+
+    p->o = *o;
+    p->limiter = limiter_local_new(&lo);
+    p->scheduler = scheduler_new(p->limiter);
+    p->client = http_client_new(&co);
+    p->stats = loop_timer_new(on_stats, p);
+    struct http_listener_options ho = {
+        .listen = o->listen, .handler = handle, .arg = p, .via = "1.1 guildhall-rest-proxy"};
+    int error = http_listener_start(&ho, &p->listener, err);
+    if (error) {
+        proxy_free(p);
+        return error;
+    }
+    loop_timer_start(p->stats, 0, STATS_EVERY_MS);
+    *ret = p;
+    return 0;
+}
+
+int proxy_port(const struct proxy *p)
+{
+    return http_listener_port(p->listener);
+}
+
+static void on_stopped(void *arg)
+{
+    struct proxy *p = arg;
+    void (*stopped)(void *) = p->stopped;
+    void *stopped_arg = p->stopped_arg;
+
+    proxy_free(p);
+    stopped(stopped_arg);
+}
+
+void proxy_stop(struct proxy *p, int64_t grace_ms, void (*done)(void *arg), void *arg)
+{
+    p->stopped = done;
+    p->stopped_arg = arg;
+    scheduler_drain(p->scheduler);
+    http_listener_stop(p->listener, grace_ms, on_stopped, p);
+}
