@@ -63,6 +63,9 @@
 #define LIMIT_OUTBOX_LEASE_MS   10000  /* one process at a time publishes leftovers */
 #define LIMIT_NONCE_KEEP_MS     300000 /* enforce_nonce remembers so long */
 
+/* objects */
+#define LIMIT_OBJECTS_MEMORY_BYTES (256u << 20) /* of `dev` in memory; over it uploads get 130000 */
+
 /* messages */
 #define LIMIT_MESSAGE_CHARS     2000             /* content */
 #define LIMIT_EMBEDS            10               /* in a message */

@@ -1,0 +1,42 @@
+/* Port `bus`: chooses the implementation. */
+#include "platform/ports/bus/bus_private.h"
+
+struct bus *bus_open(const char *amqp_url, struct buf *err)
+{
+    return amqp_url ? bus_rabbit_open(amqp_url, err) : bus_memory_open();
+}
+
+void bus_close(struct bus *b)
+{
+    b->ops->close(b);
+}
+
+bool bus_ready(const struct bus *b)
+{
+    return b->ops->ready(b);
+}
+
+bool bus_is_embedded(const struct bus *b)
+{
+    return b->embedded;
+}
+
+int bus_publish(struct bus *b, const struct event *e, const char *const *node_ids, unsigned node_count)
+{
+    return node_count ? b->ops->publish(b, e, node_ids, node_count) : 0;
+}
+
+int bus_broadcast(struct bus *b, const struct event *e)
+{
+    return b->ops->broadcast(b, e);
+}
+
+int bus_subscribe(struct bus *b, const char *node_id, bus_fn fn, void *arg)
+{
+    return b->ops->subscribe(b, node_id, fn, arg);
+}
+
+void bus_ack(struct bus *b, uint64_t tag, uint64_t epoch)
+{
+    b->ops->ack(b, tag, epoch);
+}

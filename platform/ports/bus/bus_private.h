@@ -1,0 +1,22 @@
+/* Private to the port: what an implementation of `bus` provides. */
+#pragma once
+
+#include "platform/ports/bus.h"
+
+struct bus_ops {
+    void (*close)(struct bus *b);
+    bool (*ready)(const struct bus *b);
+    int (*publish)(struct bus *b, const struct event *e, const char *const *node_ids, unsigned node_count);
+    int (*broadcast)(struct bus *b, const struct event *e);
+    int (*subscribe)(struct bus *b, const char *node_id, bus_fn fn, void *arg);
+    void (*ack)(struct bus *b, uint64_t tag, uint64_t epoch);
+};
+
+/* The head of every implementation's struct. */
+struct bus {
+    const struct bus_ops *ops;
+    bool embedded;
+};
+
+struct bus *bus_memory_open(void);
+struct bus *bus_rabbit_open(const char *url, struct buf *err);

@@ -1,0 +1,142 @@
+/* Port `kv`: chooses the implementation, and what does not depend on it. */
+#include "platform/base/check.h"
+#include "platform/ports/kv/kv_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+struct kv *kv_open(const char *redis_url, struct buf *err)
+{
+    return redis_url ? kv_redis_open(redis_url, err) : kv_memory_open();
+}
+
+void kv_close(struct kv *kv)
+{
+    kv->ops->close(kv);
+}
+
+bool kv_ready(const struct kv *kv)
+{
+    return kv->ops->ready(kv);
+}
+
+bool kv_is_embedded(const struct kv *kv)
+{
+    return kv->embedded;
+}
+
+void kv_on_incarnation(struct kv *kv, void (*fn)(bool changed, void *arg), void *arg)
+{
+    kv->on_incarnation = fn;
+    kv->on_incarnation_arg = arg;
+}
+
+int kv_node_renew(struct kv *kv, const char *node_id, const char *url, int64_t ttl_ms, bool first)
+{
+    return kv->ops->node_renew(kv, node_id, url, ttl_ms, first);
+}
+
+int kv_node_remove(struct kv *kv, const char *node_id)
+{
+    return kv->ops->node_remove(kv, node_id);
+}
+
+int kv_nodes_list(struct kv *kv, struct arena *a, struct kv_node **ret, unsigned *ret_count)
+{
+    return kv->ops->nodes_list(kv, a, ret, ret_count);
+}
+
+int kv_interest_add(struct kv *kv, const char *node_id, const uint64_t *topics, unsigned count, uint64_t *ret_numbers)
+{
+    return count ? kv->ops->interest_add(kv, node_id, topics, count, ret_numbers) : 0;
+}
+
+int kv_interest_remove(struct kv *kv, const char *node_id, const uint64_t *topics, unsigned count)
+{
+    return count ? kv->ops->interest_remove(kv, node_id, topics, count) : 0;
+}
+
+int kv_topic_next(struct kv *kv, struct arena *a, uint64_t topic, uint64_t event_id, struct kv_route *ret)
+{
+    return kv->ops->topics_next(kv, a, &topic, &event_id, 1, ret);
+}
+
+int kv_topics_next(struct kv *kv, struct arena *a, const uint64_t *topics, const uint64_t *event_ids, unsigned count,
+                   struct kv_route *ret)
+{
+    return count ? kv->ops->topics_next(kv, a, topics, event_ids, count, ret) : 0;
+}
+
+int kv_topic_route(struct kv *kv, struct arena *a, uint64_t topic, struct kv_route *ret)
+{
+    return kv->ops->topic_route(kv, a, topic, ret);
+}
+
+int kv_topic_events(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, uint64_t *ret_ids)
+{
+    CHECK(from <= to && to - from < 1000);
+    return kv->ops->topic_events(kv, topic, from, to, ret_ids);
+}
+
+int kv_lease_take(struct kv *kv, const char *name, const char *owner, int64_t ttl_ms, uint64_t *ret_epoch)
+{
+    return kv->ops->lease_take(kv, name, owner, ttl_ms, ret_epoch);
+}
+
+int kv_lease_renew(struct kv *kv, const char *name, const char *owner, uint64_t epoch, int64_t ttl_ms)
+{
+    return kv->ops->lease_renew(kv, name, owner, epoch, ttl_ms);
+}
+
+int kv_lease_release(struct kv *kv, const char *name, const char *owner, uint64_t epoch)
+{
+    return kv->ops->lease_release(kv, name, owner, epoch);
+}
+
+/* One try after the other: each is atomic, and whoever loses one goes on to the next. */
+int kv_lease_take_any(struct kv *kv, const char *name, const char *owner, unsigned max, int64_t ttl_ms,
+                      unsigned *ret_number, uint64_t *ret_epoch)
+{
+    for (unsigned n = 0; n <= max; n++) {
+        char numbered[128];
+        snprintf(numbered, sizeof numbered, "%s:%u", name, n);
+        int r = kv_lease_take(kv, numbered, owner, ttl_ms, ret_epoch);
+        if (r == 0)
+            *ret_number = n;
+        if (r != -EBUSY)
+            return r;
+    }
+    return -EBUSY;
+}
+
+int kv_buckets_take(struct kv *kv, const struct kv_bucket *buckets, unsigned count, struct kv_bucket_state *ret)
+{
+    CHECK(count <= KV_BUCKETS_MAX);
+    return count ? kv->ops->buckets_take(kv, buckets, count, true, ret) : 0;
+}
+
+int kv_bucket_peek(struct kv *kv, const struct kv_bucket *b, struct kv_bucket_state *ret)
+{
+    return kv->ops->buckets_take(kv, b, 1, false, ret);
+}
+
+int kv_put(struct kv *kv, const char *key, struct str value, int64_t ttl_ms)
+{
+    return kv->ops->put(kv, key, value, ttl_ms);
+}
+
+int kv_put_new(struct kv *kv, struct arena *a, const char *key, struct str value, int64_t ttl_ms,
+               struct str *ret_existing)
+{
+    return kv->ops->put_new(kv, a, key, value, ttl_ms, ret_existing);
+}
+
+int kv_get(struct kv *kv, struct arena *a, const char *key, struct str *ret)
+{
+    return kv->ops->get(kv, a, key, ret);
+}
+
+int kv_del(struct kv *kv, const char *key)
+{
+    return kv->ops->del(kv, key);
+}

@@ -1,0 +1,45 @@
+/* Private to the port: what an implementation of `kv` provides. */
+#pragma once
+
+#include "platform/ports/kv.h"
+
+struct kv_ops {
+    void (*close)(struct kv *kv);
+    bool (*ready)(const struct kv *kv);
+    int (*node_renew)(struct kv *kv, const char *node_id, const char *url, int64_t ttl_ms, bool first);
+    int (*node_remove)(struct kv *kv, const char *node_id);
+    int (*nodes_list)(struct kv *kv, struct arena *a, struct kv_node **ret, unsigned *ret_count);
+    int (*interest_add)(struct kv *kv, const char *node_id, const uint64_t *topics, unsigned count,
+                        uint64_t *ret_numbers);
+    int (*interest_remove)(struct kv *kv, const char *node_id, const uint64_t *topics, unsigned count);
+    int (*topics_next)(struct kv *kv, struct arena *a, const uint64_t *topics, const uint64_t *event_ids,
+                       unsigned count, struct kv_route *ret);
+    int (*topic_route)(struct kv *kv, struct arena *a, uint64_t topic, struct kv_route *ret);
+    int (*topic_events)(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, uint64_t *ret_ids);
+    int (*lease_take)(struct kv *kv, const char *name, const char *owner, int64_t ttl_ms, uint64_t *ret_epoch);
+    int (*lease_renew)(struct kv *kv, const char *name, const char *owner, uint64_t epoch, int64_t ttl_ms);
+    int (*lease_release)(struct kv *kv, const char *name, const char *owner, uint64_t epoch);
+    int (*buckets_take)(struct kv *kv, const struct kv_bucket *buckets, unsigned count, bool take,
+                        struct kv_bucket_state *ret);
+    int (*put)(struct kv *kv, const char *key, struct str value, int64_t ttl_ms);
+    int (*put_new)(struct kv *kv, struct arena *a, const char *key, struct str value, int64_t ttl_ms,
+                   struct str *ret_existing);
+    int (*get)(struct kv *kv, struct arena *a, const char *key, struct str *ret);
+    int (*del)(struct kv *kv, const char *key);
+};
+
+/* The head of every implementation's struct. */
+struct kv {
+    const struct kv_ops *ops;
+    bool embedded;
+    void (*on_incarnation)(bool changed, void *arg);
+    void *on_incarnation_arg;
+};
+
+/* (number, event id) pairs are kept so long, and at most so many for a topic. */
+#define KV_TOPIC_LOG_MS  300000
+#define KV_TOPIC_LOG_MAX 1024
+#define KV_BUCKETS_MAX   8 /* in one call */
+
+struct kv *kv_memory_open(void);
+struct kv *kv_redis_open(const char *url, struct buf *err);
