@@ -80,20 +80,21 @@ void sql_finish_all(struct list *finished)
     }
 }
 
-/* One line without quotes of its own. */
-static void log_text(const char *in, char out[256])
+void sql_log_text(const char *in, char out[256])
 {
     size_t n = 0;
     for (; in[n] && n < 255; n++)
         out[n] = in[n] == '"' ? '\'' : (unsigned char)in[n] < ' ' ? ' ' : in[n];
+    while (n && out[n - 1] == ' ')
+        n--;
     out[n] = 0;
 }
 
 void sql_log_failure(const char *driver, const char *code, const char *message, const char *text)
 {
     char message_line[256], text_line[256];
-    log_text(message, message_line);
-    log_text(text, text_line);
+    sql_log_text(message, message_line);
+    sql_log_text(text, text_line);
     LOG_ERROR("sql_failed", "driver=%s code=%s message=\"%s\" statement=\"%s\"", driver, code, message_line, text_line);
 }
 

@@ -53,6 +53,9 @@ void sql_finish_all(struct list *finished);
 /* Logs a failed statement once: what the database said and the statement's beginning. Any thread. */
 void sql_log_failure(const char *driver, const char *code, const char *message, const char *text);
 
+/* As much of a text as a log line takes, without line ends and quotes of its own. */
+void sql_log_text(const char *in, char out[256]);
+
 struct sql *sql_pg_open(const char *url, int connections, struct buf *err);
 struct sql *sql_sqlite_open(const char *path, struct buf *err);
 

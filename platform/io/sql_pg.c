@@ -172,6 +172,22 @@ static void expire_sent(struct pg_conn *c, int64_t now_ms, struct list *finished
     }
 }
 
+/* Statements end after LIMIT_SQL_STATEMENT_MS: who says nothing for longer is gone, and those that have nothing to
+ * answer now probably are too. */
+static void cut_silent(struct pg *pool, int64_t now_ms)
+{
+    bool any = false;
+    for (int i = 0; i < pool->conn_count && !any; i++) {
+        const struct pg_conn *c = &pool->conns[i];
+        any = c->state == PG_UP && c->batches && now_ms - c->progress_ms > LIMIT_SQL_DEADLINE_MS;
+    }
+    for (int i = 0; i < pool->conn_count && any && !pool->sql.closing; i++) {
+        struct pg_conn *c = &pool->conns[i];
+        if (c->state == PG_UP && (!c->batches || now_ms - c->progress_ms > LIMIT_SQL_DEADLINE_MS))
+            pg_conn_lost(c, "silent for too long");
+    }
+}
+
 static void on_tick(void *arg)
 {
     struct pg *pool = arg;
@@ -187,11 +203,7 @@ static void on_tick(void *arg)
     if (!busy)
         loop_timer_stop(pool->tick);
     pool->ticking = busy;
-    for (int i = 0; i < pool->conn_count && !pool->sql.closing; i++) {
-        struct pg_conn *c = &pool->conns[i];
-        if (c->state == PG_UP && c->batches && now_ms - c->progress_ms > LIMIT_SQL_DEADLINE_MS)
-            pg_conn_lost(c, "silent for too long");
-    }
+    cut_silent(pool, now_ms);
     sql_finish_all(&finished);
     sql_unref(&pool->sql);
 }

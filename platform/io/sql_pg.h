@@ -49,6 +49,7 @@ struct pg_conn {
     unsigned batches;     /* of them */
     int64_t progress_ms;  /* when something came last, or the first was sent */
     bool bad;             /* cut it when this turn's results are read */
+    bool ended;           /* the server said FATAL: it ran nothing behind the oldest segment */
     struct pg_prepared prepared[LIMIT_SQL_STATEMENTS];
 };
 

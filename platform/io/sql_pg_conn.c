@@ -12,7 +12,7 @@
 #define BACKOFF_MIN_MS  50
 #define BACKOFF_MAX_MS  2000
 #define CONNECT_MAX_MS  5000
-#define READ_LOSSES_MAX 2 /* a read that was under way on so many lost connections may be what breaks them */
+#define READ_LOSSES_MAX 5 /* a read that was under way on so many lost connections may be what breaks them */
 
 METRIC_DEFINE(metric_up, METRIC_GAUGE, "guildhall_sql_connections", "PostgreSQL connections that are up");
 METRIC_DEFINE(metric_lost, METRIC_COUNTER, "guildhall_sql_connections_lost_total", "PostgreSQL connections lost");
@@ -167,20 +167,32 @@ void pg_conn_up(struct pg_conn *c)
 
 /* --- losing ----------------------------------------------------------------------------------------------------- */
 
-/* Answers what was sent: a write may have happened; a read goes to the front of the queue, in order. */
+/* What may be sent again: reads, and everything behind the batch that the server's FATAL answered. */
+static bool may_be_sent_again(const struct pg_conn *c, const struct pg_segment *s)
+{
+    struct sql_request *r = s->req;
+    if (c->pool->sql.closing)
+        return false;
+    if (c->ended && c->segments.next != &s->link)
+        return true;
+    return r->read_only && (!s->error || s->error == -EHOSTDOWN) && ++r->losses <= READ_LOSSES_MAX;
+}
+
+/* Answers what was sent, or puts it at the front of the queue, in order. A write without an answer may have happened.
+ */
 static void segments_drop(struct pg_conn *c, struct list *finished)
 {
     while (!list_empty(&c->segments)) {
         struct pg_segment *s = LIST_ENTRY(c->segments.prev, struct pg_segment, link);
         struct sql_request *r = s->req;
-        list_remove(&s->link);
-        if (r && r->read_only && !s->error && ++r->losses <= READ_LOSSES_MAX && !c->pool->sql.closing) {
+        if (r && may_be_sent_again(c, s)) {
             list_append(c->pool->queue.next, &r->link); /* before the first */
             c->pool->queued++;
         } else if (r) {
             r->error = s->error ? s->error : -EHOSTDOWN;
             list_append(finished->next, &r->link);
         }
+        list_remove(&s->link);
         mem_free(s);
     }
     c->batches = 0;
@@ -194,9 +206,9 @@ static void disconnect(struct pg_conn *c, struct list *finished)
     PQfinish(c->pg);
     c->pg = NULL;
     c->state = PG_WAITING;
-    c->bad = false;
     memset(c->prepared, 0, sizeof(c->prepared));
     segments_drop(c, finished);
+    c->bad = c->ended = false;
 }
 
 /* One line when a connection goes, one when none can be made; not one for each try. */
@@ -205,7 +217,9 @@ static void log_loss(struct pg_conn *c, const char *why)
     if (c->state != PG_UP && c->pool->down_logged)
         return;
     const char *event = c->state == PG_UP ? "sql_connection_lost" : "sql_unreachable";
-    LOG_WARN(event, "driver=postgresql connection=%d reason=\"%.*s\"", c->index, (int)strcspn(why, "\n"), why);
+    char line[256];
+    sql_log_text(why, line);
+    LOG_WARN(event, "driver=postgresql connection=%d reason=\"%s\"", c->index, line);
     if (c->state != PG_UP)
         c->pool->down_logged = true;
 }

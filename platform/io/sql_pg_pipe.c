@@ -188,6 +188,8 @@ static void segment_failed(struct pg_conn *c, struct pg_segment *s, const PGresu
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+    c->ended |= severity && strcmp(severity, "FATAL") == 0;
     if (s->error)
         return;
     bool batch = s->kind == PG_SEGMENT_BATCH && s->req && s->answered < s->req->count;
