@@ -219,6 +219,9 @@ static void log_loss(struct pg_conn *c, const char *why)
     const char *event = c->state == PG_UP ? "sql_connection_lost" : "sql_unreachable";
     char line[256];
     sql_log_text(why, line);
+    char *advice = strstr(line, "  "); /* libpq's guesses begin on a line of their own, with a tab */
+    if (advice)
+        *advice = 0;
     LOG_WARN(event, "driver=postgresql connection=%d reason=\"%s\"", c->index, line);
     if (c->state != PG_UP)
         c->pool->down_logged = true;

@@ -114,7 +114,7 @@ static struct lite_stmt *stmt_prepare(struct lite_conn *c, const char *source)
     st->handle = handle;
     st->changes_rows = !sqlite3_stmt_readonly(handle);
     for (int i = 0; i < SQL_PARAMS_MAX; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "$%d", i + 1);
         st->param_index[i] = sqlite3_bind_parameter_index(handle, name);
     }
