@@ -76,8 +76,8 @@ bool sql_is_sqlite(const struct sql *db);
  * -EINVAL (text with a NUL byte or not UTF-8, over LIMIT_SQL_PARAM_BYTES, a number out of its column's range, a NOT
  * NULL or CHECK constraint); -EIO (anything else; logged once with its text). */
 int sql_run(struct sql *db, struct arena *a, const struct sql_stmt *stmts, int count, struct sql_result *ret);
-/* Read-only batches may run on another connection, and without a write lock; they are sent again when their connection
- * is lost. A single statement sees one moment; several see one moment each (PostgreSQL). */
+/* The same for batches that only read (-EIO otherwise), on connections of their own: without a write lock, seeing one
+ * moment, sent again when their connection is lost. What sql_run answered before is seen. */
 int sql_read(struct sql *db, struct arena *a, const struct sql_stmt *stmts, int count, struct sql_result *ret);
 
 /* Several statements separated by semicolons, without parameters, in one transaction (migrations). On a connection of

@@ -1,5 +1,6 @@
-/* The PostgreSQL driver: one bounded queue of batches, handed once a loop turn to the connections that have the least
- * in flight. No batch ever waits for us while it holds a lock. Loop thread; scripts run on the thread pool. */
+/* The PostgreSQL driver: a bounded queue of batches, handed once a loop turn to the connections that have the least in
+ * flight; reads have connections of their own, so they wait for nobody's commit and a batch of them sees one moment. No
+ * batch ever waits for us while it holds a lock. Loop thread; scripts run on the thread pool. */
 #include "platform/io/sql_pg.h"
 #include "platform/base/check.h"
 #include "platform/base/clock.h"
@@ -54,10 +55,10 @@ static void stmts_free(struct pg *pool)
 
 /* --- the queue -------------------------------------------------------------------------------------------------- */
 
-static bool any_up(const struct pg *pool)
+static bool any_up(const struct pg *pool, bool reads)
 {
     for (int i = 0; i < pool->conn_count; i++)
-        if (pool->conns[i].state == PG_UP)
+        if (pool->conns[i].state == PG_UP && pool->conns[i].reads == reads)
             return true;
     return false;
 }
@@ -67,19 +68,17 @@ static bool has_room(const struct pg_conn *c)
     return c->state == PG_UP && c->batches < LIMIT_SQL_PIPELINE && !(c->poll_events & UV_WRITABLE);
 }
 
-/* The connection that takes the next batch; NULL when all are full, or slow to take what they have. What was in a
- * deadlock goes to the first: one behind the other, they do not meet again. */
-static struct pg_conn *conn_choose(struct pg *pool, int64_t now_ms)
+/* The connection that takes the request; NULL when all are full, or slow to take what they have. What was in a deadlock
+ * goes to the first: one behind the other, they do not meet again. */
+static struct pg_conn *conn_choose(struct pg *pool, const struct sql_request *r, int64_t now_ms)
 {
-    struct list *next = list_first(&pool->queue);
-    bool again = next && LIST_ENTRY(next, struct sql_request, link)->retries > 0;
     struct pg_conn *best = NULL;
     unsigned best_cost = UINT_MAX;
     for (int i = 0; i < pool->conn_count; i++) {
         struct pg_conn *c = &pool->conns[i];
-        if (!has_room(c))
+        if (c->reads != r->read_only || !has_room(c))
             continue;
-        if (again)
+        if (r->retries > 0)
             return c;
         unsigned cost = c->batches + (c->batches && now_ms - c->progress_ms > STALL_MS ? LIMIT_SQL_PIPELINE : 0);
         if (cost < best_cost) {
@@ -90,19 +89,21 @@ static struct pg_conn *conn_choose(struct pg *pool, int64_t now_ms)
     return best;
 }
 
-static void send_queued(struct pg *pool)
+static void send_queued(struct pg *pool, struct list *queue)
 {
-    struct pg_conn *c;
     int64_t now_ms = clock_mono_ms();
-    while (!pool->sql.closing && !list_empty(&pool->queue) && (c = conn_choose(pool, now_ms)) != NULL) {
-        struct list *first = list_first(&pool->queue);
-        list_remove(first);
+    while (!pool->sql.closing && !list_empty(queue)) {
+        struct sql_request *r = LIST_ENTRY(list_first(queue), struct sql_request, link);
+        struct pg_conn *c = conn_choose(pool, r, now_ms);
+        if (!c)
+            return;
+        list_remove(&r->link);
         pool->queued--;
-        if (pg_send_request(c, LIST_ENTRY(first, struct sql_request, link))) {
+        if (pg_send_request(c, r)) {
             pg_conn_flush(c);
             continue;
         }
-        list_append(pool->queue.next, first); /* in front again: without its Sync it cannot have committed */
+        list_append(queue->next, &r->link); /* in front again: without its Sync it cannot have committed */
         pool->queued++;
         pg_conn_lost(c, PQerrorMessage(c->pg));
     }
@@ -112,7 +113,8 @@ static void pump(void *arg)
 {
     struct pg *pool = arg;
     pool->pump_posted = false;
-    send_queued(pool);
+    for (int i = 0; i < 2; i++)
+        send_queued(pool, &pool->queues[i]);
     metric_set(&metric_queued, pool->queued);
     sql_unref(&pool->sql);
 }
@@ -133,7 +135,7 @@ static void pg_submit(struct sql *db, struct sql_request *r)
         sql_request_finish(r, -EAGAIN);
         return;
     }
-    list_append(&pool->queue, &r->link);
+    list_append(&pool->queues[r->read_only], &r->link);
     pool->queued++;
     if (!pool->ticking)
         loop_timer_start(pool->tick, TICK_MS, TICK_MS);
@@ -143,10 +145,10 @@ static void pg_submit(struct sql *db, struct sql_request *r)
 
 /* --- deadlines -------------------------------------------------------------------------------------------------- */
 
-static void expire_queued(struct pg *pool, int64_t now_ms, struct list *finished)
+static void expire_queued(struct pg *pool, bool reads, int64_t now_ms, struct list *finished)
 {
-    bool up = any_up(pool);
-    LIST_FOREACH_SAFE(it, &pool->queue)
+    bool up = any_up(pool, reads);
+    LIST_FOREACH_SAFE(it, &pool->queues[reads])
     {
         struct sql_request *r = LIST_ENTRY(it, struct sql_request, link);
         if (now_ms < r->deadline_ms && (up || now_ms - r->queued_ms < LIMIT_SQL_DOWN_MS))
@@ -195,7 +197,8 @@ static void on_tick(void *arg)
     int64_t now_ms = clock_mono_ms();
     bool busy = pool->queued > 0;
     sql_ref(&pool->sql);
-    expire_queued(pool, now_ms, &finished);
+    expire_queued(pool, false, now_ms, &finished);
+    expire_queued(pool, true, now_ms, &finished);
     for (int i = 0; i < pool->conn_count; i++) {
         expire_sent(&pool->conns[i], now_ms, &finished);
         busy |= pool->conns[i].batches > 0;
@@ -298,7 +301,8 @@ void pg_connect_params(const struct pg *pool, const char *host, const char *host
 
 static bool pg_ready(const struct sql *db)
 {
-    return any_up((const struct pg *)(const void *)db);
+    const struct pg *pool = (const struct pg *)(const void *)db;
+    return any_up(pool, false) && any_up(pool, true);
 }
 
 static void pg_stop(struct sql *db)
@@ -307,11 +311,13 @@ static void pg_stop(struct sql *db)
     struct list finished = LIST_INIT(finished);
     loop_timer_free(pool->tick);
     pool->tick = NULL;
-    while (!list_empty(&pool->queue)) {
-        struct list *first = list_first(&pool->queue);
-        list_remove(first);
-        LIST_ENTRY(first, struct sql_request, link)->error = -EHOSTDOWN;
-        list_append(&finished, first);
+    for (int i = 0; i < 2; i++) {
+        LIST_FOREACH_SAFE(it, &pool->queues[i])
+        {
+            list_remove(it);
+            LIST_ENTRY(it, struct sql_request, link)->error = -EHOSTDOWN;
+            list_append(&finished, it);
+        }
     }
     pool->queued = 0;
     for (int i = 0; i < pool->conn_count; i++)
@@ -345,14 +351,15 @@ struct sql *sql_pg_open(const char *url, int connections, struct buf *err)
     struct pg *pool = MEM_NEW(struct pg);
     pool->sql = (struct sql){.driver = &driver, .refs = 1};
     pool->options = options;
-    list_init(&pool->queue);
+    list_init(&pool->queues[0]);
+    list_init(&pool->queues[1]);
     buf_init(&pool->scratch, (size_t)SQL_PARAMS_MAX * (LIMIT_SQL_PARAM_BYTES + 32));
     pool->tick = loop_timer_new(on_tick, pool);
-    pool->conns = mem_zalloc(sizeof(*pool->conns) * (size_t)connections);
-    pool->conn_count = connections;
-    for (int i = 0; i < connections; i++)
-        pg_conn_init(&pool->conns[i], pool, i);
-    for (int i = 0; i < connections; i++)
+    pool->conn_count = connections + (connections + 1) / 2;
+    pool->conns = mem_zalloc(sizeof(*pool->conns) * (size_t)pool->conn_count);
+    for (int i = 0; i < pool->conn_count; i++)
+        pg_conn_init(&pool->conns[i], pool, i, i >= connections);
+    for (int i = 0; i < pool->conn_count; i++)
         pg_conn_start(&pool->conns[i]);
     return &pool->sql;
 }

@@ -39,6 +39,7 @@ struct pg_segment {
 struct pg_conn {
     struct pg *pool;
     int index;
+    bool reads; /* for sql_read: REPEATABLE READ and READ ONLY; the others for sql_run */
     enum { PG_WAITING, PG_RESOLVING, PG_CONNECTING, PG_SETUP, PG_UP } state;
     PGconn *pg;
     uv_poll_t *poll;
@@ -58,9 +59,9 @@ struct pg {
     PQconninfoOption *options;
     struct pg_conn *conns;
     int conn_count;
-    struct list queue; /* requests, oldest first */
-    unsigned queued;
-    struct map stmts; /* by text address and rows_min */
+    struct list queues[2]; /* requests, oldest first: [0] writes, [1] reads */
+    unsigned queued;       /* in both */
+    struct map stmts;      /* by text address and rows_min */
     unsigned stmt_count;
     struct loop_timer *tick;
     bool pump_posted, ticking, down_logged;
@@ -87,7 +88,7 @@ bool pg_addresses_find(const char *hosts, const char *ports, struct pg_addresses
 void pg_addresses_done(struct pg_addresses *a);
 
 /* sql_pg_conn.c */
-void pg_conn_init(struct pg_conn *c, struct pg *pool, int index);
+void pg_conn_init(struct pg_conn *c, struct pg *pool, int index, bool reads);
 void pg_conn_start(struct pg_conn *c);
 /* Flushes and arms the poll handle; call after something was sent. */
 void pg_conn_flush(struct pg_conn *c);

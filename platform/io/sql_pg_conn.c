@@ -175,7 +175,7 @@ static bool may_be_sent_again(const struct pg_conn *c, const struct pg_segment *
         return false;
     if (c->ended && c->segments.next != &s->link)
         return true;
-    return r->read_only && (!s->error || s->error == -EHOSTDOWN) && ++r->losses <= READ_LOSSES_MAX;
+    return c->reads && (!s->error || s->error == -EHOSTDOWN) && ++r->losses <= READ_LOSSES_MAX;
 }
 
 /* Answers what was sent, or puts it at the front of the queue, in order. A write without an answer may have happened.
@@ -186,7 +186,7 @@ static void segments_drop(struct pg_conn *c, struct list *finished)
         struct pg_segment *s = LIST_ENTRY(c->segments.prev, struct pg_segment, link);
         struct sql_request *r = s->req;
         if (r && may_be_sent_again(c, s)) {
-            list_append(c->pool->queue.next, &r->link); /* before the first */
+            list_append(c->pool->queues[c->reads].next, &r->link); /* before the first */
             c->pool->queued++;
         } else if (r) {
             r->error = s->error ? s->error : -EHOSTDOWN;
@@ -286,9 +286,10 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     sql_unref(&pool->sql);
 }
 
-void pg_conn_init(struct pg_conn *c, struct pg *pool, int index)
+void pg_conn_init(struct pg_conn *c, struct pg *pool, int index, bool reads)
 {
     c->pool = pool;
+    c->reads = reads;
     c->index = index;
     c->backoff_ms = BACKOFF_MIN_MS;
     list_init(&c->segments);

@@ -28,21 +28,25 @@ static struct pg_segment *segment_add(struct pg_conn *c, int kind, int stmt_coun
 
 /* A deadlock is looked for after deadlock_timeout (1 s by default, which holds up all that is behind it on two
  * connections); only a superuser may make it shorter. */
+#define SETUP                                                                                                          \
+    "SELECT set_config('lock_timeout', '" STRING_OF(                                                                   \
+        LIMIT_SQL_LOCK_MS) "', false),"                                                                                \
+                           " set_config('statement_timeout', '" STRING_OF(                                             \
+                               LIMIT_SQL_STATEMENT_MS) "', false),"                                                    \
+                                                       " set_config('idle_in_transaction_session_timeout', '10000', "  \
+                                                       "false),"                                                       \
+                                                       " set_config('client_min_messages', 'error', false),"           \
+                                                       " set_config('jit', 'off', false),"                             \
+                                                       " CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = "    \
+                                                       "current_user)"                                                 \
+                                                       " THEN set_config('deadlock_timeout', '100', false) END,"
+
 bool pg_send_setup(struct pg_conn *c)
 {
-    static const char text[] = "SELECT set_config('lock_timeout', '" STRING_OF(
-        LIMIT_SQL_LOCK_MS) "', false),"
-                           " set_config('statement_timeout', '" STRING_OF(
-                               LIMIT_SQL_STATEMENT_MS) "', false),"
-                                                       " set_config('idle_in_transaction_session_timeout', '10000', "
-                                                       "false),"
-                                                       " set_config('default_transaction_isolation', 'read committed', "
-                                                       "false),"
-                                                       " set_config('client_min_messages', 'error', false),"
-                                                       " set_config('jit', 'off', false),"
-                                                       " CASE WHEN (SELECT rolsuper FROM pg_roles WHERE rolname = "
-                                                       "current_user)"
-                                                       " THEN set_config('deadlock_timeout', '100', false) END";
+    static const char writes[] = SETUP " set_config('default_transaction_isolation', 'read committed', false)";
+    static const char reads[] = SETUP " set_config('default_transaction_isolation', 'repeatable read', false),"
+                                      " set_config('default_transaction_read_only', 'on', false)";
+    const char *text = c->reads ? reads : writes;
     if (!PQsendQueryParams(c->pg, text, 0, NULL, NULL, NULL, NULL, 0) || !PQpipelineSync(c->pg))
         return false;
     segment_add(c, PG_SEGMENT_SETUP, 0);
@@ -179,8 +183,11 @@ static int batch_error(struct pg_conn *c, struct pg_segment *s, const char *stat
         p->state = PG_NOT_PREPARED;
         p->generation++;
     }
-    if (state && strcmp(state, "25006") == 0)
-        c->bad = true; /* a standby: another of the hosts may be the primary */
+    if (state && strcmp(state, "25006") == 0) {
+        if (c->reads)
+            return -EIO; /* sql_read with a statement that writes */
+        c->bad = true;   /* a standby: another of the hosts may be the primary */
+    }
     return error;
 }
 

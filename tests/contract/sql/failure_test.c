@@ -230,7 +230,7 @@ static void a_server_that_says_nothing_is_given_up(void)
     db_open_fresh();
     co_sleep(300); /* all connections are up */
     backends_find();
-    expect_int(backend_count, 4);
+    expect_int(backend_count, 6);
     backends_signal(SIGSTOP);
     int64_t start_ms = clock_mono_ms();
     expect_int(run_sql("INSERT INTO things (id) VALUES (1)"), -EHOSTDOWN);

@@ -285,9 +285,40 @@ static void a_full_disk_is_told(void)
 static void a_read_does_not_write(void)
 {
     db_open_fresh();
-    if (db_kind != DB_POSTGRES) /* PostgreSQL does not look: it would cost a statement each time */
-        expect_int(read_sql("INSERT INTO things (id) VALUES (1)"), -EIO);
+    expect_int(read_sql("INSERT INTO things (id) VALUES (1)"), -EIO);
     expect_int(count_things(), 0);
+    db_close();
+}
+
+static bool updates_stop;
+
+static void updates_on_and_on(void *arg)
+{
+    (void)arg;
+    while (!updates_stop)
+        expect_int(sql_run(db, NULL, &(struct sql_stmt){.text = "UPDATE things SET n = n + 1"}, 1, NULL), 0);
+}
+
+static void a_batch_of_reads_sees_one_moment(void)
+{
+    struct co_group g = {0};
+    struct sql_stmt s[5];
+    struct sql_result r[5];
+    db_open_fresh();
+    updates_stop = false;
+    expect_int(run_sql("INSERT INTO things (id) VALUES (1)"), 0);
+    for (int i = 0; i < 3; i++)
+        expect_int(co_group_spawn(&g, updates_on_and_on, NULL), 0);
+    for (int i = 0; i < 5; i++)
+        s[i] = (struct sql_stmt){.text = "SELECT n FROM things WHERE id = 1"};
+    for (int i = 0; i < 200; i++) {
+        expect_int(sql_read(db, &arena, s, 5, r), 0);
+        for (int k = 1; k < 5; k++)
+            expect_int(sql_int(&r[k], 0, 0), sql_int(&r[0], 0, 0));
+    }
+    expect_true(sql_int(&r[0], 0, 0) > 0);
+    updates_stop = true;
+    co_group_wait(&g);
     db_close();
 }
 
@@ -458,6 +489,7 @@ int main(int argc, char **argv)
         CO_TEST(a_statement_survives_a_change_of_its_table),
         CO_TEST(a_full_disk_is_told),
         CO_TEST(a_read_does_not_write),
+        CO_TEST(a_batch_of_reads_sees_one_moment),
         CO_TEST(scripts_take_effect_whole),
         CO_TEST(a_thousand_at_once),
         CO_TEST(failures_keep_to_themselves),
