@@ -270,6 +270,9 @@ void loop_work(loop_fn work, loop_fn done, void *arg)
 
 void loop_on_turn_end(loop_fn fn, void *arg)
 {
+    for (unsigned i = 0; i < loop.hook_count; i++)
+        if (loop.hooks[i].fn == fn && loop.hooks[i].arg == arg)
+            return;
     CHECK(loop.hook_count < LOOP_HOOKS_MAX);
     loop.hooks[loop.hook_count].fn = fn;
     loop.hooks[loop.hook_count].arg = arg;

@@ -35,5 +35,5 @@ void loop_post_threadsafe(loop_fn fn, void *arg);
 void loop_work(loop_fn work, loop_fn done, void *arg);
 
 /* Called once at the end of every loop turn in which anything ran, before the loop blocks: coalesced writes leave
- * here. A hook is registered once at start. */
+ * here. Registering the same hook again changes nothing. */
 void loop_on_turn_end(loop_fn fn, void *arg);

@@ -21,10 +21,12 @@ void ws_shared_unref(struct ws_shared *s);
 struct ws_callbacks {
     /* One whole message (fragments joined, at most payload_max). `data` is valid during the call only. */
     void (*on_message)(struct ws_conn *c, struct str data, bool binary, void *arg);
-    /* The connection is over; called exactly once, also after ws_close and ws_abort. code: what the peer sent or what
-     * went wrong (1006: no close frame; 1009 too big; 1007 bad UTF-8; 1002 protocol; 1013 queue full). The conn is
-     * freed after the return; forget it. */
+    /* The connection is over; called exactly once, also after ws_close and ws_abort, in a turn of its own. code: what
+     * the peer sent or what went wrong (1006: no close frame; 1009 too big; 1007 bad UTF-8; 1002 protocol; 1013 queue
+     * full). The conn is freed after the return; forget it. */
     void (*on_close)(struct ws_conn *c, int code, void *arg);
+    /* May be NULL. The socket was full and has now taken everything: whoever paces a long READY goes on here. */
+    void (*on_drain)(struct ws_conn *c, void *arg);
 };
 
 struct ws_options {
@@ -32,7 +34,8 @@ struct ws_options {
     void *arg;
     size_t payload_max;     /* a longer message: close with payload_max_code */
     int payload_max_code;   /* e.g. 1009, or Discord's 4002 */
-    size_t queue_bytes_max; /* unsent bytes; over it the connection is cut and on_close gets 1013 */
+    size_t queue_bytes_max; /* unsent bytes; a message that would go over it while others wait cuts the connection, and
+                             * on_close gets 1013. A single message may be longer. */
     int close_timeout_ms;   /* how long ws_close waits for the peer's answer */
 };
 

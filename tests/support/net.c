@@ -76,11 +76,13 @@ void net_on_loop(loop_fn fn, void *arg)
 }
 
 static struct loop_timer *gone_timer;
+static int gone_polls;
 
+/* A test that failed may have left sockets open: then it ends after a while all the same. */
 static void stop_when_gone(void *arg)
 {
     (void)arg;
-    if (stream_count() > 0)
+    if (stream_count() > 0 && ++gone_polls < 2500)
         return;
     loop_timer_free(gone_timer);
     loop_stop();
@@ -89,6 +91,7 @@ static void stop_when_gone(void *arg)
 static void listener_gone(void *arg)
 {
     (void)arg;
+    gone_polls = 0;
     gone_timer = loop_timer_new(stop_when_gone, NULL);
     loop_timer_start(gone_timer, 0, 2);
 }
