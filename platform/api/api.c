@@ -2,6 +2,7 @@
 #include "platform/api/api_private.h"
 
 #include "platform/api/form.h"
+#include "platform/api/images.h"
 #include "platform/api/messages/messages.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
@@ -200,7 +201,7 @@ void api_handle(struct http_request *req, struct http_response *res, void *arg)
         attachment_serve(req, res, &api->options);
         return;
     }
-    if (admin_handle(req, res))
+    if (admin_handle(req, res) || image_serve(req, res, &api->options))
         return;
     enum api_error e = version_read(&path, &version);
     if (e != API_OK)

@@ -88,18 +88,21 @@
 #define LIMIT_SQL_STATEMENTS   2048        /* prepared statements; over it the process stops: they are static */
 
 /* HTTP API */
-#define LIMIT_MULTIPART_PARTS      32    /* in a body; over it 50035 */
-#define LIMIT_MULTIPART_HEAD_BYTES 8192  /* headers of a part; over it 50035 */
-#define LIMIT_API_GLOBAL           50    /* requests of a bot or user in a second; over it 429, global */
-#define LIMIT_API_LOCAL_BUCKETS    65536 /* kept by a process while kv is away; over it all are forgotten */
-#define LIMIT_API_FORM_ERRORS      64    /* told about one body; further ones are dropped */
-#define LIMIT_PASSWORD_JOBS        2     /* hashes computed at once, 8 MiB each; others wait in line */
-#define LIMIT_PASSWORD_WAITING     64    /* requests in that line; over it 503 */
-#define LIMIT_REGISTRATIONS        10    /* from one address in an hour; over it 429 */
-#define LIMIT_GUILDS_OF_USER       100   /* over it 30001 */
-#define LIMIT_ROLES                250   /* in a guild; over it 30005 */
-#define LIMIT_CHANNELS             500   /* in a guild; over it 30013 */
-#define LIMIT_INVITES              1000  /* in a guild; over it 30016 */
-#define LIMIT_OVERWRITES           500   /* in a channel; over it 50035 */
-#define LIMIT_BOT_GUILDS_PER_SHARD 1000  /* what /gateway/bot recommends shards by */
-#define LIMIT_GUILD_LOCK_MS        10000 /* a change of a guild's structure holds its lock so long at most */
+#define LIMIT_MULTIPART_PARTS      32          /* in a body; over it 50035 */
+#define LIMIT_MULTIPART_HEAD_BYTES 8192        /* headers of a part; over it 50035 */
+#define LIMIT_API_GLOBAL           50          /* requests of a bot or user in a second; over it 429, global */
+#define LIMIT_API_LOCAL_BUCKETS    65536       /* kept by a process while kv is away; over it all are forgotten */
+#define LIMIT_API_FORM_ERRORS      64          /* told about one body; further ones are dropped */
+#define LIMIT_IMAGE_BYTES          (10u << 20) /* an avatar or icon; over it 50035 */
+#define LIMIT_PASSWORD_JOBS        2           /* hashes computed at once, 8 MiB each; others wait in line */
+#define LIMIT_PASSWORD_WAITING     64          /* requests in that line; over it 503 */
+#define LIMIT_REGISTRATIONS        10          /* from one address in an hour; over it 429 */
+#define LIMIT_GUILDS_OF_USER       100         /* over it 30001 */
+#define LIMIT_ROLES                250         /* in a guild; over it 30005 */
+#define LIMIT_CHANNELS             500         /* in a guild; over it 30013 */
+#define LIMIT_INVITES              1000        /* in a guild; over it 30016 */
+#define LIMIT_OVERWRITES           500         /* in a channel; over it 50035 */
+#define LIMIT_BOT_GUILDS_PER_SHARD 1000        /* what /gateway/bot recommends shards by */
+#define LIMIT_GUILD_LOCK_MS        10000       /* a change of a guild's structure holds its lock so long at most */
+#define LIMIT_IDENTIFIES_PER_DAY   1000 /* of a bot, in 24 hours (kv bucket "sess:<bot id>"): session_start_limit */
+#define LIMIT_IDENTIFY_CONCURRENCY 1    /* identifies of a bot in 5 seconds: max_concurrency */

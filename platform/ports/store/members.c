@@ -164,6 +164,48 @@ int store_members_get(struct sql *db, struct arena *a, uint64_t guild_id, const 
                         params, 2, ret, ret_count);
 }
 
+/* Rows of (guild_id, role_id) in rising order of guild_id, as rows_member_roles has them by user. */
+static void rows_guild_roles(const struct sql_result *r, struct arena *a, struct member *members, unsigned member_count)
+{
+    int row = 0;
+
+    for (unsigned k = 0; k < member_count; k++) {
+        while (row < r->row_count && sql_id(r, row, 0) < members[k].guild_id)
+            row++;
+        int first = row;
+        while (row < r->row_count && sql_id(r, row, 0) == members[k].guild_id)
+            row++;
+        members[k].roles = ARENA_ARRAY(a, uint64_t, (size_t)(row - first));
+        for (int i = first; i < row; i++)
+            members[k].roles[members[k].role_count++] = sql_id(r, i, 1);
+    }
+}
+
+int store_user_members(struct sql *db, struct arena *a, uint64_t user_id, unsigned limit, struct member **ret,
+                       unsigned *ret_count)
+{
+    const struct sql_stmt s[2] = {
+        {.text = "SELECT " MEMBER_COLUMNS " FROM members m JOIN users u ON u.id = m.user_id WHERE m.user_id = $1 "
+                 "ORDER BY m.guild_id LIMIT $2",
+         .param_count = 2,
+         .params = {SQL_I(user_id), SQL_I(limit)}},
+        {.text = "SELECT mr.guild_id, mr.role_id FROM member_roles mr WHERE mr.user_id = $1 AND mr.guild_id IN "
+                 "(SELECT m.guild_id FROM members m WHERE m.user_id = $1 ORDER BY m.guild_id LIMIT $2) "
+                 "ORDER BY mr.guild_id, mr.role_id",
+         .param_count = 2,
+         .params = {SQL_I(user_id), SQL_I(limit)}},
+    };
+    struct sql_result r[2];
+    int err = sql_read(db, a, s, 2, r);
+
+    if (err < 0)
+        return err;
+    *ret = rows_members(&r[0], a);
+    *ret_count = (unsigned)r[0].row_count;
+    rows_guild_roles(&r[1], a, *ret, *ret_count);
+    return 0;
+}
+
 /* `prefix` as a LIKE pattern: its own wildcards are taken literally. */
 static struct str like_prefix(struct arena *a, struct str prefix)
 {

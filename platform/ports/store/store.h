@@ -107,6 +107,9 @@ void store_member_role_remove(struct commit *c, uint64_t guild_id, uint64_t user
 int store_member_get(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t user_id, struct member *ret);
 int store_members_list(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t after, unsigned limit,
                        struct member **ret, unsigned *ret_count);
+/* A user's memberships, by rising guild. */
+int store_user_members(struct sql *db, struct arena *a, uint64_t user_id, unsigned limit, struct member **ret,
+                       unsigned *ret_count);
 /* Those of the ids that are members, by rising id. */
 int store_members_get(struct sql *db, struct arena *a, uint64_t guild_id, const uint64_t *ids, unsigned count,
                       struct member **ret, unsigned *ret_count);
