@@ -55,6 +55,10 @@
 #define LIMIT_PROXY_ANSWER_BYTES (64u << 20)  /* an upstream's answer; over it 502 */
 #define LIMIT_PROXY_UPSTREAM_MS  60000        /* an upstream's answer must be there by then; else 502 */
 
+/* bot side */
+#define LIMIT_SHARE_SLOTS    4096 /* shards of an application, partitions of a worker group */
+#define LIMIT_SHARE_RELEASES 256  /* slots given back in one tick; the others wait for the next */
+
 /* outbox and nonces */
 #define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */
 #define LIMIT_OUTBOX_PENDING_MS 5000   /* an unconfirmed event this old is published again */
