@@ -33,7 +33,7 @@ struct http_call {
     struct http_result result;
     void (*done)(struct http_result *r, void *arg);
     void *arg;
-    bool added;
+    bool added, began;
 };
 
 struct socket_watch {
@@ -266,6 +266,17 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return buf_failed(b) ? 0 : n;
 }
 
+/* Called before a request is written to a connection. Curl would silently write it again on a new connection when a
+ * kept one ended without an answer; but the other side may have acted on it already. */
+static int on_begin(void *arg, char *peer, char *local, int peer_port, int local_port)
+{
+    struct http_call *call = arg;
+    (void)peer, (void)local, (void)peer_port, (void)local_port;
+    bool again = call->began;
+    call->began = true;
+    return again ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static void body_set(struct http_call *call, const struct http_call_options *o)
 {
     bool has_body = o->body.n > 0;
@@ -324,6 +335,10 @@ struct http_call *http_call_start(struct http_client *c, const struct http_call_
     curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
     if (c->ca_file)
         curl_easy_setopt(call->easy, CURLOPT_CAINFO, c->ca_file);
+    if (strcmp(o->method, "GET") != 0 && strcmp(o->method, "HEAD") != 0) {
+        curl_easy_setopt(call->easy, CURLOPT_PREREQFUNCTION, on_begin);
+        curl_easy_setopt(call->easy, CURLOPT_PREREQDATA, call);
+    }
     body_set(call, o);
     headers_set(call, o->headers);
     CHECK(curl_multi_add_handle(c->multi, call->easy) == CURLM_OK);
