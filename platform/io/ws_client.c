@@ -366,6 +366,12 @@ int ws_client_send(struct ws_client *c, bool binary, struct str data)
     return 0;
 }
 
+void ws_client_pause(struct ws_client *c, bool paused)
+{
+    if (c->open && !c->over)
+        lws_rx_flow_control(c->wsi, paused ? 0 : 1);
+}
+
 void ws_client_close(struct ws_client *c, int code, const char *reason)
 {
     if (c->over || c->closing)

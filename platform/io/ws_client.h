@@ -28,4 +28,7 @@ struct ws_client_options {
 /* NULL and `err` when the URL is malformed. */
 struct ws_client *ws_client_connect(const struct ws_client_options *o, struct buf *err);
 int ws_client_send(struct ws_client *c, bool binary, struct str data); /* 0, -ENOBUFS, -EPIPE */
+/* Stops and goes on reading: while paused the peer's bytes stay in the sockets' buffers, and its pongs with them. At
+ * most what was read already is still delivered. */
+void ws_client_pause(struct ws_client *c, bool paused);
 void ws_client_close(struct ws_client *c, int code, const char *reason);

@@ -179,7 +179,7 @@ static void send_one(void *arg)
 static void limits_hold_and_order_is_kept(void)
 {
     static struct request q[40];
-    char bodies[40][4], expected[200] = "";
+    char bodies[40][16], expected[200] = "";
     struct co_group g = {0};
 
     open_all(5, 400, 50);
@@ -210,7 +210,7 @@ ON_LOOP(limits_hold_and_order_is_kept)
 static void majors_do_not_wait_for_each_other(void)
 {
     static struct request q[6];
-    char paths[6][64];
+    char paths[6][80];
     struct co_group g = {0};
 
     open_all(1, 5000, 50);
@@ -339,7 +339,7 @@ ON_LOOP(too_many_invalid_ones_stop_it)
 static void the_global_limit_holds(void)
 {
     static struct request q[60];
-    static char paths[60][64];
+    static char paths[60][80];
     struct co_group g = {0};
 
     open_all(1000, 1000, 20);

@@ -131,7 +131,7 @@ static void deadlines_and_hangups_leave_the_queue(void **state)
 
 static void queues_take_turns_at_the_global_limit(void **state)
 {
-    static char majors[8][4];
+    static char majors[8][16];
 
     (void)state;
     for (int i = 0; i < 32; i++) {
