@@ -1,0 +1,68 @@
+/* guildhall-bench [--bin PATH] [start|post|fanout]...: all of them by default. */
+#include "tests/bench/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define STARTS   11
+#define SESSIONS 1000
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+void bench_start(const char *bin)
+{
+    double ms[STARTS];
+    long kb = 0;
+    for (int i = 0; i < STARTS; i++) {
+        struct server s;
+        server_start(&s, bin);
+        ms[i] = s.start_ms;
+        if (i == STARTS - 1) {
+            sleep(1);
+            kb = server_resident_kb(&s);
+        }
+        server_stop(&s);
+    }
+    qsort(ms, STARTS, sizeof *ms, by_value);
+    printf("start runs=%d: ready after %.0f ms (median; slowest %.0f), %.1f MB resident when idle\n", STARTS,
+           ms[STARTS / 2], ms[STARTS - 1], (double)kb / 1024);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    const char *bin = "build/release/guildhall";
+    bool any = false;
+    struct rlimit files = {65536, 65536};
+    setrlimit(RLIMIT_NOFILE, &files);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--bin") == 0 && i + 1 < argc) {
+            bin = argv[++i];
+            continue;
+        }
+        any = true;
+        if (strcmp(argv[i], "start") == 0) {
+            bench_start(bin);
+        } else if (strcmp(argv[i], "post") == 0) {
+            bench_post(bin);
+        } else if (strcmp(argv[i], "fanout") == 0) {
+            bench_fanout(bin, SESSIONS);
+        } else {
+            fprintf(stderr, "usage: guildhall-bench [--bin PATH] [start|post|fanout]...\n");
+            return 2;
+        }
+    }
+    if (!any) {
+        bench_start(bin);
+        bench_post(bin);
+        bench_fanout(bin, SESSIONS);
+    }
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* Benchmarks: small blocking clients and one epoll receiver, in plain C, so that what is measured is the server. Every
+ * figure that says how fast is a ratio taken in one run. Single-threaded. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- net.c: sockets, HTTP, WebSocket
+ * ---------------------------------------------------------------------------------- */
+int net_connect(int port); /* 127.0.0.1, blocking, TCP_NODELAY; exits on failure */
+int net_listen(int *ret_port);
+void net_write(int fd, const void *p, size_t n); /* all of it */
+/* One HTTP request on a kept connection; the whole answer (head and body) in buf, NUL-terminated. Returns the status.
+ */
+int http_request(int fd, const char *method, const char *path, const char *token, const char *body, char *buf,
+                 size_t cap);
+void http_send(int fd, const char *method, const char *path, const char *token, const char *body);
+int http_receive(int fd, char *buf, size_t cap);
+/* Connects, upgrades, identifies, and reads until GUILD_CREATE has come. Returns the socket, still blocking. */
+int gateway_session(int port, const char *token);
+/* Reads one unfragmented frame's payload (server to client). */
+size_t ws_read_frame(int fd, char *buf, size_t cap);
+
+/* --- server.c: a `guildhall dev` of our own
+ * ------------------------------------------------------------------------------ */
+struct server {
+    int pid, port;
+    double start_ms; /* from exec to the ready line */
+    char user_token[256], bot_token[256], channel[32];
+};
+void server_start(struct server *s, const char *bin);
+void server_stop(struct server *s);
+long server_resident_kb(const struct server *s);
+/* Time the process's main thread has spent on a processor. */
+uint64_t process_cpu_ns(int pid);
+uint64_t now_ns(void);
+
+/* --- the benchmarks
+ * ------------------------------------------------------------------------------------------------------- */
+void bench_start(const char *bin);
+void bench_post(const char *bin);
+void bench_fanout(const char *bin, int sessions);

@@ -1,0 +1,168 @@
+/* Blocking sockets with just enough HTTP and WebSocket. */
+#include "tests/bench/bench.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+int net_connect(int port)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(0x7f000001)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0)
+        die("connect");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+int net_listen(int *ret_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 4096) < 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+        die("listen");
+    *ret_port = ntohs(a.sin_port);
+    return fd;
+}
+
+void net_write(int fd, const void *p, size_t n)
+{
+    const char *at = p;
+    while (n) {
+        ssize_t k = write(fd, at, n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            die("write");
+        at += k;
+        n -= (size_t)k;
+    }
+}
+
+static void read_all(int fd, char *p, size_t n)
+{
+    while (n) {
+        ssize_t k = read(fd, p, n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            die("read");
+        p += k;
+        n -= (size_t)k;
+    }
+}
+
+/* --- HTTP --- */
+
+void http_send(int fd, const char *method, const char *path, const char *token, const char *body)
+{
+    char head[2048];
+    int n = snprintf(head, sizeof head,
+                     "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: %s\r\nContent-Type: application/json\r\n"
+                     "Content-Length: %zu\r\n\r\n%s",
+                     method, path, token ? token : "", body ? strlen(body) : 0, body ? body : "");
+    net_write(fd, head, (size_t)n);
+}
+
+int http_receive(int fd, char *buf, size_t cap)
+{
+    size_t len = 0;
+    char *end = NULL;
+    while (!end && len < cap - 1) {
+        ssize_t k = read(fd, buf + len, cap - 1 - len);
+        if (k <= 0)
+            die("http read");
+        len += (size_t)k;
+        buf[len] = '\0';
+        end = strstr(buf, "\r\n\r\n");
+    }
+    const char *length = strcasestr(buf, "content-length:");
+    size_t whole = (size_t)(end - buf) + 4 + (length ? strtoul(length + 15, NULL, 10) : 0);
+    if (whole >= cap) {
+        fprintf(stderr, "bench: answer too long\n");
+        exit(1);
+    }
+    if (whole > len)
+        read_all(fd, buf + len, whole - len);
+    buf[whole] = '\0';
+    return atoi(buf + 9);
+}
+
+int http_request(int fd, const char *method, const char *path, const char *token, const char *body, char *buf,
+                 size_t cap)
+{
+    http_send(fd, method, path, token, body);
+    return http_receive(fd, buf, cap);
+}
+
+/* --- WebSocket --- */
+
+size_t ws_read_frame(int fd, char *buf, size_t cap)
+{
+    unsigned char h[10];
+    read_all(fd, (char *)h, 2);
+    size_t n = h[1] & 127;
+    if (n == 126) {
+        read_all(fd, (char *)h + 2, 2);
+        n = (size_t)h[2] << 8 | h[3];
+    } else if (n == 127) {
+        read_all(fd, (char *)h + 2, 8);
+        n = 0;
+        for (int i = 2; i < 10; i++)
+            n = n << 8 | h[i];
+    }
+    if (n >= cap || (h[0] & 15) == 8) {
+        fprintf(stderr, "bench: the gateway closed the session\n");
+        exit(1);
+    }
+    read_all(fd, buf, n);
+    buf[n] = '\0';
+    return n;
+}
+
+static void ws_send_text(int fd, const char *text)
+{
+    size_t n = strlen(text);
+    unsigned char frame[1024] = {0x81, (unsigned char)(0x80 | 126), (unsigned char)(n >> 8), (unsigned char)n};
+    memcpy(frame + 8, text, n); /* the mask is 0: what is masked is what is sent */
+    net_write(fd, frame, n + 8);
+}
+
+int gateway_session(int port, const char *token)
+{
+    static char buf[1 << 20];
+    char identify[600];
+    int fd = net_connect(port);
+    static const char upgrade[] =
+        "GET /gateway?v=10&encoding=json HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
+    net_write(fd, upgrade, sizeof upgrade - 1);
+    for (size_t n = 0; n < 4 || memcmp(buf + n - 4, "\r\n\r\n", 4) != 0; n++)
+        read_all(fd, buf + n, 1);
+    ws_read_frame(fd, buf, sizeof buf); /* HELLO */
+    snprintf(
+        identify, sizeof identify,
+        "{\"op\":2,\"d\":{\"token\":\"%s\",\"intents\":33281,\"properties\":{\"os\":\"linux\",\"browser\":\"bench\","
+        "\"device\":\"bench\"}}}",
+        token);
+    ws_send_text(fd, identify);
+    do
+        ws_read_frame(fd, buf, sizeof buf);
+    while (!strstr(buf, "\"t\":\"GUILD_CREATE\""));
+    return fd;
+}
