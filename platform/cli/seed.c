@@ -1,11 +1,11 @@
 /* The seed: users, bots, guilds and channels from a JSON file, created where they are not there yet, so that the same
  * file can be given at every start. Members are found by name within the file, so a file reads without ids. Coroutine;
  * trusted input (an operator's file), checked well enough to say what is wrong with it. */
+#include "platform/api/auth/password.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
 #include "platform/base/snowflake.h"
 #include "platform/cli/cli.h"
-#include "platform/io/co.h"
 #include "platform/ports/store/store.h"
 #include "platform/protocol/intents.h"
 
@@ -44,31 +44,9 @@ static uint64_t bits_of(json_t *o, const char *key, uint64_t otherwise)
 
 /* --- users and bots --- */
 
-struct hash_job {
-    struct str password;
-    char hash[crypto_pwhash_STRBYTES];
-    int result;
-};
-
-static void hash_work(void *arg)
-{
-    struct hash_job *j = arg;
-    j->result = crypto_pwhash_str(j->hash, j->password.p, j->password.n, crypto_pwhash_OPSLIMIT_MIN,
-                                  crypto_pwhash_MEMLIMIT_MIN);
-}
-
 static int user_find(struct seed *s, struct str username, struct user *ret)
 {
     return store_user_get_by_username(s->p->ports.db, &s->arena, username, ret);
-}
-
-static struct str password_of(struct seed *s, json_t *o)
-{
-    struct hash_job j = {.password = text_of(o, "password")};
-    if (!j.password.p)
-        return STR_NONE;
-    co_work(hash_work, &j);
-    return j.result == 0 ? arena_str(&s->arena, str_c(j.hash)) : STR_NONE;
 }
 
 static int user_create(struct seed *s, json_t *o, bool bot, struct user *ret)
@@ -79,12 +57,15 @@ static int user_create(struct seed *s, json_t *o, bool bot, struct user *ret)
     int r = user_find(s, name, ret);
     if (r != -ENOENT)
         return r;
+    struct str password = text_of(o, "password"), hash = STR_NONE;
+    if (password.n && (r = password_hash(&s->arena, password, &hash)) < 0)
+        return r;
     *ret = (struct user){.id = id_of(o),
                          .username = name,
                          .discriminator = STR("0"),
                          .global_name = text_of(o, "global_name"),
                          .email = text_of(o, "email"),
-                         .password_hash = password_of(s, o),
+                         .password_hash = hash,
                          .bot = bot,
                          .verified = true,
                          .accent_color = -1,
