@@ -42,10 +42,13 @@ struct amqp_publisher;
 /* The array and its strings must outlive the publisher. NULL and err: malformed url. */
 struct amqp_publisher *amqp_publisher_new(const char *url, const struct amqp_declare *declares, int declare_count,
                                           struct buf *err);
-void amqp_publisher_free(struct amqp_publisher *p); /* waiting ones end with -ECANCELED */
+/* Waiting ones end with -ECANCELED before it returns (call done). May block for a second, for a proper goodbye. */
+void amqp_publisher_free(struct amqp_publisher *p);
 bool amqp_publisher_connected(const struct amqp_publisher *p);
-/* Copied. done(0) once the broker confirmed, in order of publishing; -EAGAIN (queue full, at once), -ENOTCONN, -EIO
- * (nack or connection lost before the confirm: may or may not have been routed), -ETIMEDOUT. */
+/* Copied. done(0) once the broker confirmed, in order of publishing; -EIO (nack or connection lost before the confirm:
+ * may or may not have been routed), -ETIMEDOUT (LIMIT_BUS_CONFIRM_MS; may or may not have been routed). In the next
+ * turn, before those: -EAGAIN (LIMIT_AMQP_QUEUE_*), -ENOTCONN (nothing is kept for a broker that is away). done may be
+ * NULL. A headers' value, list and number exclude each other. */
 void amqp_publish(struct amqp_publisher *p, const struct amqp_message *m, void (*done)(int error, void *arg),
                   void *arg);
 int amqp_publish_await(struct amqp_publisher *p, const struct amqp_message *m);
@@ -63,14 +66,18 @@ struct str amqp_delivery_header(const struct amqp_delivery *d, const char *name)
 bool amqp_delivery_header_int(const struct amqp_delivery *d, const char *name, int64_t *ret);
 
 struct amqp_consumer;
-/* fn runs on the loop, in order; the delivery is valid during the call (copy tag and epoch for a later ack). */
+/* fn runs on the loop, in order; the delivery is valid during the call (copy tag and epoch for a later ack).
+ * prefetch: 1..LIMIT_AMQP_PREFETCH unacknowledged deliveries for each queue; also what may wait for the loop. When a
+ * queue it consumes is deleted, the connection is made anew, the topology with it. */
 struct amqp_consumer *amqp_consumer_new(const char *url, const struct amqp_declare *declares, int declare_count,
                                         int prefetch, void (*fn)(const struct amqp_delivery *d, void *arg), void *arg,
                                         struct buf *err);
-void amqp_consumer_free(struct amqp_consumer *c);
+void amqp_consumer_free(struct amqp_consumer *c); /* acks given before still leave; may block for a second */
 bool amqp_consumer_connected(const struct amqp_consumer *c);
-/* Starts and stops consuming a declared queue at run time (partitions); survives reconnects. */
+/* Starts and stops consuming a declared queue at run time (partitions); survives reconnects. done: in its place in the
+ * order, nothing of the queue is delivered after it; what is not acknowledged by then stays so until it is. */
 void amqp_consumer_add(struct amqp_consumer *c, const char *queue);
 void amqp_consumer_remove(struct amqp_consumer *c, const char *queue, void (*done)(void *arg), void *arg);
+/* multiple: all of this consumer up to tag, of whatever queue. */
 void amqp_ack(struct amqp_consumer *c, uint64_t tag, uint64_t epoch, bool multiple);
 void amqp_reject(struct amqp_consumer *c, uint64_t tag, uint64_t epoch); /* without requeue: dead-letters */
