@@ -65,6 +65,12 @@
 /* bot side */
 #define LIMIT_SHARE_SLOTS    4096 /* shards of an application, partitions of a worker group */
 #define LIMIT_SHARE_RELEASES 256  /* slots given back in one tick; the others wait for the next */
+#define LIMIT_CACHE_TIMEOUT_MS    5000        /* a cache write without an answer is repeated */
+#define LIMIT_CACHE_MESSAGES      100         /* kept of a channel; the oldest go */
+#define LIMIT_CACHE_MESSAGE_TTL_S (24 * 3600) /* a channel's messages, after its last one */
+#define LIMIT_CACHE_USER_TTL_S    (7 * 24 * 3600)
+#define LIMIT_CACHE_EVENT_USERS   1000  /* users written for one event's list of members; all stand in the members */
+#define LIMIT_CACHE_PENDING       16384 /* commands under way; the shard waits then */
 
 /* outbox and nonces */
 #define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */
