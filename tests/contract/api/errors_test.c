@@ -1,0 +1,143 @@
+/* What goes wrong: paths, methods, versions, tokens, bodies. */
+#include "tests/contract/api/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define U(v) (unsigned long long)(v)
+
+static void answers_unknown_paths(void)
+{
+    api_start(false);
+    struct person alice = person_new("alice");
+    expect_int(call(alice.token, "GET", NULL, "/nothing/here"), 404);
+    expect_int(code(), 0);
+    expect_text(str_c(text_at("message")), "404: Not Found");
+    expect_int(call(alice.token, "GET", NULL, "/api"), 404);
+    expect_int(call(alice.token, "DELETE", NULL, "/users/@me"), 405);
+    expect_int(code(), 0);
+    expect_int(call(alice.token, "GET", NULL, "/users/abc"), 400);
+    expect_int(code(), 50035);
+    expect_text(str_c(text_at("errors.user_id._errors.0.code")), "NUMBER_TYPE_COERCE");
+    expect_int(call(alice.token, "GET", NULL, "/users/12345"), 404);
+    expect_int(code(), 10013);
+    expect_int(call(alice.token, "GET", NULL, "/api/users/@me"), 200);
+    expect_int(call(alice.token, "GET", NULL, "/api/v9/users/@me"), 200);
+    expect_int(call(alice.token, "GET", NULL, "/api/v10/users/%%40me"), 200);
+    expect_int(call(alice.token, "GET", NULL, "/api/v10/users/@me?"), 200);
+    expect_int(call(alice.token, "GET", NULL, "/api/v6/users/@me"), 400);
+    expect_int(code(), 50041);
+    expect_int(call(alice.token, "GET", NULL, "/api/v10/users/%%zz"), 404);
+    api_stop();
+}
+
+static void refuses_bad_tokens(void)
+{
+    char other[300];
+    api_start(false);
+    struct person alice = person_new("alice");
+    struct person bot = bot_new(&alice, "pingbot");
+    expect_int(call(NULL, "GET", NULL, "/users/@me"), 401);
+    expect_int(code(), 0);
+    expect_text(str_c(text_at("message")), "401: Unauthorized");
+    expect_int(call("nonsense", "GET", NULL, "/users/@me"), 401);
+    expect_int(call("Bot ", "GET", NULL, "/users/@me"), 401);
+    expect_int(call("Bearer abc", "GET", NULL, "/users/@me"), 401);
+    snprintf(other, sizeof other, "Bot %s", alice.token);
+    expect_int(call(other, "GET", NULL, "/users/@me"), 401);
+    expect_int(call(bot.token + 4, "GET", NULL, "/users/@me"), 401);
+    snprintf(other, sizeof other, "%s", alice.token);
+    other[strlen(other) - 1] = other[strlen(other) - 1] == 'A' ? 'B' : 'A';
+    expect_int(call(other, "GET", NULL, "/users/@me"), 401);
+    expect_int(call(bot.token, "GET", NULL, "/applications"), 403);
+    expect_int(code(), 20001);
+    expect_text(answer_header("content-type"), "application/json");
+    api_stop();
+}
+
+static void refuses_bad_bodies(void)
+{
+    api_start(false);
+    struct person alice = person_new("alice");
+    struct buf deep = BUF_INIT(1 << 20);
+    expect_int(call(alice.token, "POST", "{\"name\":", "/guilds"), 400);
+    expect_int(code(), 50109);
+    expect_int(call(alice.token, "POST", "not json", "/guilds"), 400);
+    expect_int(code(), 50109);
+    expect_int(call(alice.token, "POST", "[]", "/guilds"), 400);
+    expect_int(code(), 50035);
+    expect_text(str_c(text_at("errors._errors.0.code")), "DICT_TYPE_CONVERT");
+    expect_int(call(alice.token, "POST", "\"x\"", "/guilds"), 400);
+    expect_int(call(alice.token, "POST", NULL, "/guilds"), 400);
+    expect_text(str_c(text_at("errors.name._errors.0.code")), "BASE_TYPE_REQUIRED");
+    expect_int(call(alice.token, "POST", "{\"name\":5}", "/guilds"), 400);
+    expect_text(str_c(text_at("errors.name._errors.0.code")), "STRING_TYPE_CONVERT");
+    expect_int(
+        call(alice.token, "POST", "{\"name\":\"Demo\",\"verification_level\":\"x\",\"afk_timeout\":61}", "/guilds"),
+        400);
+    expect_text(str_c(text_at("errors.verification_level._errors.0.code")), "NUMBER_TYPE_COERCE");
+    expect_text(str_c(text_at("errors.afk_timeout._errors.0.code")), "BASE_TYPE_CHOICES");
+    expect_int(call(alice.token, "POST", "{\"name\":\"a\\u0000b\"}", "/guilds"), 400);
+    expect_int(call_raw(alice.token, "POST", "application/json", STR("{\"name\":\"\xFF\xFE\"}"), "/guilds"), 400);
+    for (int i = 0; i < 5000; i++)
+        buf_addc(&deep, '[');
+    expect_int(call_raw(alice.token, "POST", "application/json", buf_str(&deep), "/guilds"), 400);
+    expect_int(code(), 50109);
+    buf_clear(&deep);
+    buf_adds(&deep, "{\"name\":\"");
+    for (int i = 0; i < 5000; i++)
+        buf_addc(&deep, 'x');
+    buf_adds(&deep, "\"}");
+    expect_int(call_raw(alice.token, "POST", "application/json", buf_str(&deep), "/guilds"), 400);
+    expect_text(str_c(text_at("errors.name._errors.0.code")), "BASE_TYPE_BAD_LENGTH");
+    /* The type that is named does not matter; unknown members neither. */
+    expect_int(call_raw(alice.token, "POST", "text/plain", STR("{\"name\":\"Demo\",\"more\":[{}]}"), "/guilds"), 201);
+    expect_int(
+        call_raw(
+            alice.token, "POST", "multipart/form-data; boundary=x",
+            STR("--x\r\nContent-Disposition: form-data; name=\"payload_json\"\r\n\r\n{\"name\":\"Parts\"}\r\n--x--"),
+            "/guilds"),
+        201);
+    expect_text(str_c(text_at("name")), "Parts");
+    expect_int(call_raw(alice.token, "POST", "multipart/form-data; boundary=x", STR("--y\r\n"), "/guilds"), 400);
+    expect_int(code(), 50035);
+    buf_done(&deep);
+    api_stop();
+}
+
+static void refuses_oversized_bodies(void)
+{
+    size_t n = 27u << 20;
+    api_start(false);
+    struct person alice = person_new("alice");
+    char *big = malloc(n);
+    memset(big, 'x', n);
+    int got = call_raw(alice.token, "POST", "application/json", (struct str){big, n}, "/guilds");
+    expect_true(got == 413 || got == -1); /* answered, or cut while it was still sending */
+    free(big);
+    expect_int(call(alice.token, "GET", NULL, "/users/@me"), 200);
+    api_stop();
+}
+
+static void survives_a_lost_database(void)
+{
+    api_start(false);
+    struct person alice = person_new("alice");
+    expect_int(call(alice.token, "GET", NULL, "/users/@me"), 200);
+    expect_int(sql_script(ports.db, "ALTER TABLE users RENAME TO gone"), 0);
+    expect_int(call(alice.token, "GET", NULL, "/users/@me"), 500);
+    expect_int(code(), 0);
+    expect_int(sql_script(ports.db, "ALTER TABLE gone RENAME TO users"), 0);
+    expect_int(call(alice.token, "GET", NULL, "/users/@me"), 200);
+    api_stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CO_TEST(answers_unknown_paths),    CO_TEST(refuses_bad_tokens),       CO_TEST(refuses_bad_bodies),
+        CO_TEST(refuses_oversized_bodies), CO_TEST(survives_a_lost_database),
+    };
+    return cmocka_run_group_tests_name("api_errors", tests, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+/* The server, the client and the watcher of the API's tests. */
+#include "tests/contract/api/fixture.h"
+
+#include "platform/base/mem.h"
+#include "platform/io/http_client.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#define NODE       "watcher"
+#define EVENTS_MAX 256
+
+struct ports ports;
+struct token_registry *tokens;
+int status;
+json_t *body;
+
+static struct {
+    struct api *api;
+    struct http_listener *listener;
+    struct http_client *http;
+    struct http_result result;
+    char url[64];
+    struct {
+        enum event_type type;
+        json_t *data;
+    } events[EVENTS_MAX];
+    unsigned event_count;
+    struct arena arena;
+    bool stopped;
+} self;
+
+static int gateway_url(struct arena *a, struct str *ret, void *arg)
+{
+    (void)arg;
+    *ret = arena_str(a, STR("ws://127.0.0.1:1/gateway"));
+    return 0;
+}
+
+static void on_event(const struct bus_delivery *d, void *arg)
+{
+    (void)arg;
+    if (self.event_count == EVENTS_MAX)
+        return;
+    self.events[self.event_count].type = d->event->type;
+    self.events[self.event_count].data = json_loadb(d->event->data.p, d->event->data.n, 0, NULL);
+    expect_true(self.events[self.event_count].data != NULL);
+    self.event_count++;
+    bus_ack(ports.bus, d->tag, d->epoch);
+}
+
+static void ports_open(void)
+{
+    struct buf err = BUF_INIT(256);
+
+    ports.db = sql_open("sqlite::memory:", 1, &err);
+    ports.kv = kv_open(NULL, &err);
+    ports.bus = bus_open(NULL, &err);
+    ports.objects = objects_open(NULL, &err);
+    expect_true(ports.db && ports.kv && ports.bus && ports.objects);
+    expect_int(store_migrate(ports.db), 0);
+    tokens = token_registry_new(STR("a secret of at least 32 characters"));
+    expect_int(token_registry_load(tokens, ports.db), 0);
+    expect_int(kv_node_renew(ports.kv, NODE, "ws://127.0.0.1:1", 600000, true), 0);
+    expect_int(bus_subscribe(ports.bus, NODE, on_event, NULL), 0);
+    buf_done(&err);
+}
+
+void api_start(bool limits)
+{
+    static char url[80];
+    struct buf err = BUF_INIT(256);
+    struct http_listener_options o = {.listen = "127.0.0.1:0", .handler = api_handle, .via = "1.1 guildhall"};
+
+    expect_true(sodium_init() >= 0);
+    snowflake_init(1);
+    memset(&self, 0, sizeof self);
+    ports_open();
+    struct api_options options = {.ports = &ports,
+                                  .tokens = tokens,
+                                  .public_api_url = url,
+                                  .secret = STR("a secret of at least 32 characters"),
+                                  .limits = limits,
+                                  .gateway_url = gateway_url};
+    self.api = api_new(&options);
+    o.arg = self.api;
+    expect_int(http_listener_start(&o, &self.listener, &err), 0);
+    snprintf(self.url, sizeof self.url, "http://127.0.0.1:%d", http_listener_port(self.listener));
+    snprintf(url, sizeof url, "%s/api", self.url);
+    self.http = http_client_new(&(struct http_client_options){0});
+    buf_done(&err);
+}
+
+static void stopped(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+void api_stop(void)
+{
+    events_clear();
+    http_result_done(&self.result);
+    self.result = (struct http_result){0};
+    json_decref(body);
+    body = NULL;
+    http_client_free(self.http);
+    http_listener_stop(self.listener, 1000, stopped, &self.stopped);
+    while (!self.stopped)
+        co_sleep(1);
+    api_free(self.api);
+    token_registry_free(tokens);
+    objects_close(ports.objects);
+    bus_close(ports.bus);
+    kv_close(ports.kv);
+    sql_close(ports.db);
+    arena_done(&self.arena);
+    co_sleep(20); /* what is freed one turn later */
+}
+
+struct str answer_header(const char *lower_name)
+{
+    return http_result_header(&self.result, lower_name);
+}
+
+struct str answer_text(void)
+{
+    return buf_str(&self.result.body);
+}
+
+int call_raw(const char *token, const char *method, const char *content_type, struct str bytes, const char *path)
+{
+    char url[1024], authorization[512], type[256];
+    const char *headers[3] = {0};
+    unsigned n = 0;
+    bool whole = strncmp(path, "/api", 4) == 0 || strncmp(path, "/attachments", 12) == 0;
+
+    snprintf(url, sizeof url, "%s%s%s", self.url, whole ? "" : "/api/v10", path);
+    snprintf(authorization, sizeof authorization, "Authorization: %s", token ? token : "");
+    snprintf(type, sizeof type, "Content-Type: %s", content_type ? content_type : "");
+    if (token)
+        headers[n++] = authorization;
+    if (content_type)
+        headers[n++] = type;
+    http_result_done(&self.result);
+    json_decref(body);
+    struct http_call_options o = {
+        .method = method, .url = url, .headers = headers, .body = bytes, .timeout_ms = 10000, .body_max = 1 << 24};
+    status = http_call_await(self.http, &o, &self.result) == 0 ? self.result.status : -1;
+    body = json_loadb(self.result.body.data ? self.result.body.data : "", self.result.body.len, JSON_DECODE_ANY, NULL);
+    return status;
+}
+
+int call(const char *token, const char *method, const char *json, const char *path_fmt, ...)
+{
+    char path[768];
+    va_list args;
+
+    va_start(args, path_fmt);
+    vsnprintf(path, sizeof path, path_fmt, args);
+    va_end(args);
+    return call_raw(token, method, json ? "application/json" : NULL, json ? str_c(json) : STR_NONE, path);
+}
+
+json_t *node_at(const char *path)
+{
+    json_t *v = body;
+
+    while (v && *path) {
+        char key[64];
+        size_t n = strcspn(path, ".");
+        snprintf(key, sizeof key, "%.*s", (int)n, path);
+        v = json_is_array(v) ? json_array_get(v, (size_t)atoi(key)) : json_object_get(v, key);
+        path += n;
+        path += *path == '.';
+    }
+    return v;
+}
+
+const char *text_at(const char *path)
+{
+    const char *s = json_string_value(node_at(path));
+
+    return s ? s : "(none)";
+}
+
+uint64_t id_at(const char *path)
+{
+    uint64_t id = 0;
+
+    return snowflake_parse(str_c(text_at(path)), &id) == 0 ? id : 0;
+}
+
+int64_t int_at(const char *path)
+{
+    return json_integer_value(node_at(path));
+}
+
+int code(void)
+{
+    json_t *v = json_object_get(body, "code");
+
+    return v ? (int)json_integer_value(v) : -1;
+}
+
+static char *kept(const char *prefix, const char *text)
+{
+    return arena_strdup(&self.arena, arena_printf(&self.arena, "%s%s", prefix, text));
+}
+
+struct person person_new(const char *name)
+{
+    struct commit c;
+    struct user u = {.id = snowflake_next(), .username = str_c(name), .accent_color = -1, .created_ms = 1};
+
+    /* Straight into the store: registration has tests of its own, and takes time. */
+    commit_init(&c, &self.arena);
+    store_user_insert(&c, &u);
+    expect_int(commit_run(&c, &ports), 0);
+    return (struct person){u.id, kept("", token_issue(tokens, &self.arena, u.id, 1).p)};
+}
+
+struct person bot_new(const struct person *owner, const char *name)
+{
+    char json[128];
+
+    snprintf(json, sizeof json, "{\"name\":\"%s\"}", name);
+    expect_int(call(owner->token, "POST", json, "/applications"), 201);
+    struct person bot = {.id = id_at("id")};
+    expect_int(call(owner->token, "POST", NULL, "/applications/%llu/bot", (unsigned long long)bot.id), 200);
+    bot.token = kept("Bot ", text_at("token"));
+    return bot;
+}
+
+uint64_t guild_new(const struct person *owner, const char *name)
+{
+    char json[128];
+
+    snprintf(json, sizeof json, "{\"name\":\"%s\"}", name);
+    expect_int(call(owner->token, "POST", json, "/guilds"), 201);
+    return id_at("id");
+}
+
+uint64_t guild_channel(uint64_t guild_id, const char *name)
+{
+    struct channel *channels;
+    unsigned count;
+
+    expect_int(store_guild_channels(ports.db, &self.arena, guild_id, &channels, &count), 0);
+    for (unsigned i = 0; i < count; i++)
+        if (str_eq(channels[i].name, str_c(name)))
+            return channels[i].id;
+    return 0;
+}
+
+void guild_enter(uint64_t guild_id, const struct person *owner, const struct person *who)
+{
+    char *invite;
+
+    expect_int(call(owner->token, "POST", "{\"unique\":true}", "/channels/%llu/invites",
+                    (unsigned long long)guild_channel(guild_id, "general")),
+               200);
+    invite = kept("", text_at("code"));
+    expect_int(call(who->token, "POST", "{}", "/invites/%s", invite), 200);
+}
+
+uint64_t role_new(const struct person *owner, uint64_t guild_id, const char *json)
+{
+    expect_int(call(owner->token, "POST", json, "/guilds/%llu/roles", (unsigned long long)guild_id), 200);
+    return id_at("id");
+}
+
+void role_give(const struct person *owner, uint64_t guild_id, const struct person *who, uint64_t role_id)
+{
+    expect_int(call(owner->token, "PUT", NULL, "/guilds/%llu/members/%llu/roles/%llu", (unsigned long long)guild_id,
+                    (unsigned long long)who->id, (unsigned long long)role_id),
+               204);
+}
+
+void watch(uint64_t topic)
+{
+    uint64_t number;
+
+    expect_int(kv_interest_add(ports.kv, NODE, &topic, 1, &number), 0);
+}
+
+void events_clear(void)
+{
+    for (unsigned i = 0; i < self.event_count; i++)
+        json_decref(self.events[i].data);
+    self.event_count = 0;
+}
+
+unsigned events_count(void)
+{
+    return self.event_count;
+}
+
+json_t *event_at(enum event_type type, unsigned i)
+{
+    co_sleep(1); /* the in-process bus delivers in a turn of its own */
+    for (unsigned k = 0; k < self.event_count; k++)
+        if (self.events[k].type == type && i-- == 0)
+            return self.events[k].data;
+    return NULL;
+}
+
+bool event_seen(enum event_type type)
+{
+    return event_at(type, 0) != NULL;
+}
