@@ -78,7 +78,11 @@ static void keeps_avatars(void)
     snprintf(json, sizeof json, "{\"avatar\":\"%s\"}", png);
     expect_int(call(alice.token, "PATCH", json, "/users/@me"), 200);
     expect_int((int)strlen(text_at("avatar")), 32);
-    snprintf(path, sizeof path, "/api/../avatars/%llu/%s.webp", U(alice.id), text_at("avatar"));
+    snprintf(path, sizeof path, "/avatars/%llu/%s.webp?size=64", U(alice.id), text_at("avatar"));
+    expect_int(call(NULL, "GET", NULL, "%s", path), 200); /* whatever type it is asked as */
+    expect_text(answer_header("content-type"), "image/png");
+    expect_true(str_starts(answer_text(), STR("\x89PNG")));
+    expect_int(call(NULL, "GET", NULL, "/avatars/1/0123.png"), 404);
     expect_int(call(alice.token, "PATCH", "{\"avatar\":\"data:image/png;base64,AAAA\"}", "/users/@me"), 400);
     expect_int(call(alice.token, "PATCH", "{\"avatar\":\"nonsense\"}", "/users/@me"), 400);
     expect_int(call(alice.token, "PATCH", "{\"avatar\":null}", "/users/@me"), 200);

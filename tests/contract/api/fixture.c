@@ -132,7 +132,8 @@ int call_raw(const char *token, const char *method, const char *content_type, st
     char url[1024], authorization[512], type[256];
     const char *headers[3] = {0};
     unsigned n = 0;
-    bool whole = strncmp(path, "/api", 4) == 0 || strncmp(path, "/attachments", 12) == 0;
+    bool whole =
+        strncmp(path, "/api", 4) == 0 || strncmp(path, "/attachments", 12) == 0 || strncmp(path, "/avatars", 8) == 0;
 
     snprintf(url, sizeof url, "%s%s%s", self.url, whole ? "" : "/api/v10", path);
     snprintf(authorization, sizeof authorization, "Authorization: %s", token ? token : "");
