@@ -31,4 +31,6 @@ struct bus_delivery {
 typedef void (*bus_fn)(const struct bus_delivery *d, void *arg);
 /* node_id NULL: broadcasts only (api processes). */
 int bus_subscribe(struct bus *b, const char *node_id, bus_fn fn, void *arg);
+/* fn is not called any more, also not for what was delivered already. */
+void bus_unsubscribe(struct bus *b, const char *node_id);
 void bus_ack(struct bus *b, uint64_t tag, uint64_t epoch);

@@ -16,9 +16,10 @@ enum event_type {
 
 /* Who of a topic's sessions may get it, besides the intent. */
 enum event_scope {
-    EVENT_SCOPE_ALL,     /* every session of the topic */
-    EVENT_SCOPE_CHANNEL, /* members that can view event.channel_id (VIEW_CHANNEL) */
-    EVENT_SCOPE_CONTROL, /* gateway nodes only; never sent to a client */
+    EVENT_SCOPE_ALL,      /* every session of the topic */
+    EVENT_SCOPE_CHANNEL,  /* members that can view event.channel_id (VIEW_CHANNEL) */
+    EVENT_SCOPE_MANAGERS, /* those of them that hold MANAGE_CHANNELS there */
+    EVENT_SCOPE_CONTROL,  /* gateway nodes only; never sent to a client */
 };
 
 const char *event_name(enum event_type t);                  /* "MESSAGE_CREATE" */

@@ -14,6 +14,7 @@ enum gateway_opcode {
     GATEWAY_OP_HELLO = 10,
     GATEWAY_OP_HEARTBEAT_ACK = 11,
     GATEWAY_OP_REQUEST_SOUNDBOARD_SOUNDS = 31,
+    GATEWAY_OP_REQUEST_CHANNEL_INFO = 43,
 };
 
 enum gateway_close {
@@ -32,3 +33,6 @@ enum gateway_close {
     GATEWAY_CLOSE_INVALID_INTENTS = 4013,
     GATEWAY_CLOSE_DISALLOWED_INTENTS = 4014,
 };
+
+/* What the close frame says, e.g. "Authentication failed."; "" for codes that are not of the gateway. */
+const char *gateway_close_reason(int code);

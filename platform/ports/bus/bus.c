@@ -36,6 +36,11 @@ int bus_subscribe(struct bus *b, const char *node_id, bus_fn fn, void *arg)
     return b->ops->subscribe(b, node_id, fn, arg);
 }
 
+void bus_unsubscribe(struct bus *b, const char *node_id)
+{
+    b->ops->unsubscribe(b, node_id);
+}
+
 void bus_ack(struct bus *b, uint64_t tag, uint64_t epoch)
 {
     b->ops->ack(b, tag, epoch);

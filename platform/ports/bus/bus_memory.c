@@ -47,7 +47,7 @@ static void deliver(void *arg)
     CHECK(event_decode(buf_str(&p->bytes), &a, &e) == 0);
     struct bus_delivery d = {.event = &e};
     for (unsigned i = 0; !m->closing && i < m->count; i++)
-        if (p->to & 1u << i)
+        if (p->to & 1u << i && m->subscribers[i].fn)
             m->subscribers[i].fn(&d, m->subscribers[i].arg);
     arena_done(&a);
     buf_done(&p->bytes);
@@ -98,10 +98,27 @@ static int memory_broadcast(struct bus *b, const struct event *e)
 static int memory_subscribe(struct bus *b, const char *node_id, bus_fn fn, void *arg)
 {
     struct bus_memory *m = self_of(b);
-    if (m->count == SUBSCRIBERS_MAX)
+    unsigned i = 0;
+    while (i < m->count && (m->subscribers[i].fn || m->waiting))
+        i++;
+    if (i == SUBSCRIBERS_MAX)
         return -ENOSPC;
-    m->subscribers[m->count++] = (struct subscriber){node_id ? mem_strdup(node_id) : NULL, fn, arg};
+    if (i == m->count)
+        m->count++;
+    mem_free(m->subscribers[i].node_id);
+    m->subscribers[i] = (struct subscriber){node_id ? mem_strdup(node_id) : NULL, fn, arg};
     return 0;
+}
+
+/* The place stays: events on their way name it by its number. */
+static void memory_unsubscribe(struct bus *b, const char *node_id)
+{
+    struct bus_memory *m = self_of(b);
+    for (unsigned i = 0; i < m->count; i++) {
+        const char *id = m->subscribers[i].node_id;
+        if (id && node_id ? strcmp(id, node_id) == 0 : id == node_id)
+            m->subscribers[i].fn = NULL;
+    }
 }
 
 static void memory_ack(struct bus *b, uint64_t tag, uint64_t epoch)
@@ -124,8 +141,8 @@ static void memory_close(struct bus *b)
 
 struct bus *bus_memory_open(void)
 {
-    static const struct bus_ops ops = {memory_close,     memory_ready,     memory_publish,
-                                       memory_broadcast, memory_subscribe, memory_ack};
+    static const struct bus_ops ops = {memory_close,     memory_ready,       memory_publish, memory_broadcast,
+                                       memory_subscribe, memory_unsubscribe, memory_ack};
     struct bus_memory *m = MEM_NEW(struct bus_memory);
     m->bus = (struct bus){.ops = &ops, .embedded = true};
     return &m->bus;

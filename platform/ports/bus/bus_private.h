@@ -9,6 +9,7 @@ struct bus_ops {
     int (*publish)(struct bus *b, const struct event *e, const char *const *node_ids, unsigned node_count);
     int (*broadcast)(struct bus *b, const struct event *e);
     int (*subscribe)(struct bus *b, const char *node_id, bus_fn fn, void *arg);
+    void (*unsubscribe)(struct bus *b, const char *node_id);
     void (*ack)(struct bus *b, uint64_t tag, uint64_t epoch);
 };
 

@@ -135,6 +135,15 @@ static int rabbit_subscribe(struct bus *b, const char *node_id, bus_fn fn, void 
     return 0;
 }
 
+static void rabbit_unsubscribe(struct bus *b, const char *node_id)
+{
+    struct bus_rabbit *m = self_of(b);
+    (void)node_id; /* there is only one */
+    if (m->consumer)
+        amqp_consumer_free(m->consumer);
+    m->consumer = NULL;
+}
+
 static void rabbit_ack(struct bus *b, uint64_t tag, uint64_t epoch)
 {
     if (tag && self_of(b)->consumer)
@@ -160,8 +169,8 @@ static void rabbit_close(struct bus *b)
 
 struct bus *bus_rabbit_open(const char *url, struct buf *err)
 {
-    static const struct bus_ops ops = {rabbit_close,     rabbit_ready,     rabbit_publish,
-                                       rabbit_broadcast, rabbit_subscribe, rabbit_ack};
+    static const struct bus_ops ops = {rabbit_close,     rabbit_ready,       rabbit_publish, rabbit_broadcast,
+                                       rabbit_subscribe, rabbit_unsubscribe, rabbit_ack};
     struct amqp_publisher *publisher =
         amqp_publisher_new(url, exchanges, (int)(sizeof exchanges / sizeof *exchanges), err);
     if (!publisher)

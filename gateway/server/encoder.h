@@ -1,0 +1,34 @@
+/* What a connection's query chose: encoding and transport compression. One table; each entry says how the shared part
+ * of a dispatch is made from its JSON, and how a frame's head is put before it. ETF and zstd-stream get entries of
+ * their own. Loop thread. */
+#pragma once
+
+#include "platform/base/buf.h"
+
+struct ws_conn;
+struct ws_shared;
+struct zlib_splice;
+
+enum encoder_kind { ENCODER_JSON, ENCODER_JSON_ZLIB, ENCODER_COUNT };
+
+/* Shared by all connections of a node. */
+struct encoder_context {
+    struct zlib_splice *zlib;
+    struct buf scratch; /* between two calls of encoder_share it is free for others */
+};
+void encoder_context_init(struct encoder_context *c);
+void encoder_context_done(struct encoder_context *c);
+
+/* encoding, compress: the query's values, STR_NONE when absent. 0, -EINVAL: not offered. */
+int encoder_find(struct str encoding, struct str compress, enum encoder_kind *ret);
+
+/* The shared part of a dispatch: `tail` is its JSON from `"t":` to the closing brace. One reference; NULL: too large.
+ */
+struct ws_shared *encoder_share(struct encoder_context *c, enum encoder_kind kind, struct str tail);
+
+/* Queue one dispatch: `{"s":seq,` and then the shared part. *begun tells whether this connection's stream has begun;
+ * it is set. 0, or ws_send_raw's errors. */
+int encoder_send(enum encoder_kind kind, bool *begun, struct ws_conn *ws, uint64_t seq, struct ws_shared *shared);
+/* Queue one small payload of this connection only (HELLO, ACK), at most ENCODER_SMALL_BYTES. */
+#define ENCODER_SMALL_BYTES 512
+int encoder_send_small(enum encoder_kind kind, bool *begun, struct ws_conn *ws, struct str json);

@@ -1,0 +1,171 @@
+/* A gateway node: made, ticking, stopped; the door for upgrades. Loop thread. */
+#include "gateway/server/server.h"
+
+#include "gateway/server/payloads.h"
+#include "platform/base/check.h"
+#include "platform/base/clock.h"
+#include "platform/base/limits.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/io/co.h"
+
+#include <errno.h>
+
+#define TICK_MS      50
+#define STOP_WAIT_MS 1500 /* for clients to take op 7 and answer the close frame */
+
+int gateway_spawn(struct gateway *g, void (*fn)(void *arg), void *arg)
+{
+    g->running++;
+    int r = co_spawn(fn, arg);
+    if (r < 0)
+        g->running--;
+    return r;
+}
+
+void gateway_leave(struct gateway *g)
+{
+    CHECK(g->running > 0);
+    g->running--;
+}
+
+static void tick(void *arg)
+{
+    struct gateway *g = arg;
+    int64_t now_ms = clock_mono_ms();
+
+    conn_tick(g, now_ms);
+    session_tick(g, now_ms);
+    topic_tick(g, now_ms);
+    node_tick(g, now_ms);
+}
+
+static void gateway_free(struct gateway *g)
+{
+    loop_timer_free(g->tick);
+    topics_free(g);
+    smap_done(&g->sessions);
+    encoded_log_done(&g->log);
+    mem_free(g->base_id);
+    mem_free(g->node_id);
+    mem_free(g->public_url);
+    mem_free(g);
+}
+
+int gateway_new(const struct gateway_options *o, struct gateway **ret)
+{
+    struct gateway *g = MEM_NEW(struct gateway);
+
+    g->options = *o;
+    g->ports = o->ports;
+    if (!g->options.max_concurrency)
+        g->options.max_concurrency = 1;
+    if (!g->options.guilds_per_session)
+        g->options.guilds_per_session = LIMIT_GUILDS_PER_SESSION;
+    g->base_id = mem_strdup(o->node_id);
+    g->node_id = mem_strdup(o->node_id);
+    g->public_url = mem_strdup(o->public_url);
+    g->options.node_id = g->options.public_url = NULL; /* the copies count */
+    encoded_log_init(&g->log, LIMIT_REPLAY_TOTAL_BYTES);
+    list_init(&g->repairs);
+    list_init(&g->idle);
+    list_init(&g->members_kept);
+    list_init(&g->detached);
+    list_init(&g->conns);
+    int r = node_start(g);
+    if (r < 0) {
+        gateway_free(g);
+        return r;
+    }
+    g->tick = loop_timer_new(tick, g);
+    loop_timer_start(g->tick, TICK_MS, TICK_MS);
+    *ret = g;
+    return 0;
+}
+
+bool gateway_ready(const struct gateway *g)
+{
+    return g->ready;
+}
+
+const char *gateway_node_id(const struct gateway *g)
+{
+    return g->node_id;
+}
+
+struct gateway_counts gateway_counts(const struct gateway *g)
+{
+    return (struct gateway_counts){g->conn_count, (unsigned)g->sessions.count, (unsigned)g->topics.count};
+}
+
+/* 0: closed with 4012 once it is open. Version 9 and 10 are the same here. */
+static int version_of(struct str v)
+{
+    uint64_t n;
+
+    if (!v.p)
+        return 10;
+    return str_to_u64(v, &n) == 0 && (n == 9 || n == 10) ? (int)n : 0;
+}
+
+int gateway_upgrade(struct http_request *req, void *arg)
+{
+    struct gateway *g = arg;
+    enum encoder_kind encoder;
+    struct str path = req->path;
+
+    if (!str_eq(path, STR("/")) && !str_eq(path, STR("/gateway")) && !str_eq(path, STR("/gateway/")))
+        return 404;
+    if (!g->ready || g->stopping)
+        return 503;
+    if (encoder_find(http_request_query(req, "encoding"), http_request_query(req, "compress"), &encoder) < 0)
+        return 400;
+    return conn_accept(g, req, encoder, version_of(http_request_query(req, "v")));
+}
+
+static void conns_dismiss(struct gateway *g)
+{
+    LIST_FOREACH_SAFE(it, &g->conns)
+    {
+        struct conn *c = LIST_ENTRY(it, struct conn, item);
+        conn_send_op(c, GATEWAY_OP_RECONNECT);
+        conn_close(c, GATEWAY_CLOSE_UNKNOWN_ERROR);
+    }
+}
+
+static void conns_abort(struct gateway *g)
+{
+    LIST_FOREACH_SAFE(it, &g->conns)
+    ws_abort(LIST_ENTRY(it, struct conn, item)->ws);
+}
+
+static void sessions_end(struct gateway *g)
+{
+    for (size_t cursor = 0;; cursor = 0) {
+        struct str id;
+        struct session *s = smap_next(&g->sessions, &cursor, &id);
+        if (!s)
+            return;
+        session_end(s);
+    }
+}
+
+void gateway_stop(struct gateway *g)
+{
+    int64_t deadline_ms = clock_mono_ms() + STOP_WAIT_MS;
+
+    g->stopping = true;
+    g->ready = false;
+    conns_dismiss(g);
+    while (g->conn_count && clock_mono_ms() < deadline_ms)
+        co_sleep(10);
+    conns_abort(g);
+    while (g->conn_count)
+        co_sleep(10);
+    sessions_end(g);
+    node_stop(g);
+    while (g->running)
+        co_sleep(10);
+    LOG_INFO("node stopped", "id=%s", g->node_id);
+    gateway_free(g);
+}

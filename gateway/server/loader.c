@@ -1,0 +1,203 @@
+/* Bringing guilds to a session: each is loaded (or is there), the session is subscribed, GUILD_CREATE leaves. A few at
+ * once for each session, and no faster than its socket takes them. Coroutines.
+ * Limits: LIMIT_LOADS_PER_SESSION, LIMIT_READY_QUEUE_BYTES. */
+#include "gateway/server/server.h"
+
+#include "gateway/server/payloads.h"
+#include "platform/base/limits.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/io/co.h"
+#include "platform/ports/store/store.h"
+#include "platform/protocol/intents.h"
+
+#include <errno.h>
+
+#define FULL_WAIT_MS 20
+#define RETRY_MS     500
+#define RETRY_MAX_MS 10000
+
+/* --- members ---------------------------------------------------------------------------------------------------------
+ */
+static bool wants_list(const struct session *s)
+{
+    return !s->is_bot || s->intents & (INTENT_GUILD_MEMBERS | INTENT_GUILD_PRESENCES);
+}
+
+static bool has_members_for(const struct topic *t, const struct session *s)
+{
+    const struct guild_state *g = t->guild;
+
+    if (g->members_complete)
+        return true;
+    return guild_state_member(g, s->user_id) && !(wants_list(s) && g->member_count <= s->large_threshold);
+}
+
+static int all_read(struct topic *t, struct arena *a, bool *ret_complete)
+{
+    struct member *members;
+    unsigned count;
+    int r = store_members_list(t->g->ports->db, a, t->id, 0, LIMIT_GUILD_MEMBERS_KEPT + 1, &members, &count);
+
+    for (unsigned i = 0; r == 0 && i < count; i++)
+        guild_state_member_put(t->guild, &members[i]);
+    *ret_complete = r == 0 && count <= LIMIT_GUILD_MEMBERS_KEPT;
+    return r;
+}
+
+static int self_read(struct topic *t, struct arena *a, uint64_t user_id)
+{
+    struct member self;
+    int r = store_member_get(t->g->ports->db, a, t->id, user_id, &self);
+
+    if (r == 0)
+        guild_state_member_put(t->guild, &self);
+    return r == -ENOENT ? 0 : r;
+}
+
+static int members_read(struct topic *t, const struct session *s, bool all)
+{
+    struct arena a = {0};
+    bool complete = false;
+
+    guild_state_members_begin(t->guild);
+    int r = all ? all_read(t, &a, &complete) : 0;
+    if (r == 0 && !complete)
+        r = self_read(t, &a, s->user_id);
+    guild_state_members_end(t->guild, complete);
+    if (complete)
+        topic_members_used(t);
+    topic_wake(t, 0);
+    arena_done(&a);
+    return r;
+}
+
+/* The session's own member, and where it may list them and they are few, all of the guild's. */
+static int members_need(struct topic *t, const struct session *s)
+{
+    while (!has_members_for(t, s)) {
+        if (t->guild->loading_members) {
+            int r = topic_wait(t);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        return members_read(t, s, wants_list(s) && t->guild->member_count <= LIMIT_GUILD_MEMBERS_KEPT);
+    }
+    if (t->guild->members_complete)
+        topic_members_used(t);
+    return 0;
+}
+
+/* --- one guild -------------------------------------------------------------------------------------------------------
+ */
+static void subscribe(struct topic *t, struct session *s, bool startup)
+{
+    struct state_member *self = guild_state_member(t->guild, s->user_id);
+
+    if (s->ended || topic_sub_find(t, s))
+        return;
+    if (self) {
+        dispatch_guild_create(topic_sub_add(t, s, self), startup);
+    } else if (startup && session_wants(s, EVENT_GUILD_DELETE, true)) {
+        /* READY named the guild, meanwhile the user has left it */
+        BUF_AUTO struct buf data = {0};
+        payload_guild_delete(&data, t->id, false);
+        session_dispatch_own(s, EVENT_GUILD_DELETE, &data);
+    }
+}
+
+static int load_one(struct session *s, const struct load *l)
+{
+    struct topic *t;
+    int r = topic_acquire(s->g, l->guild_id, false, &t);
+
+    if (r < 0)
+        return r;
+    r = s->ended || topic_sub_find(t, s) ? 0 : members_need(t, s);
+    if (r == 0 && !t->stale)
+        subscribe(t, s, l->startup);
+    else if (r == 0)
+        r = -EAGAIN;
+    topic_release(t);
+    return r;
+}
+
+/* The store or kv may be away for a while: the guild stays unavailable so long. */
+static void load_surely(struct session *s, const struct load *l)
+{
+    int64_t wait_ms = RETRY_MS;
+
+    for (int r; !s->ended && !s->g->stopping && (r = load_one(s, l)) < 0 && r != -ENOENT;) {
+        LOG_WARN("guild not loaded", "guild=%llu error=%d next_ms=%lld", (unsigned long long)l->guild_id, -r,
+                 (long long)wait_ms);
+        co_sleep(wait_ms);
+        wait_ms = wait_ms * 2 < RETRY_MAX_MS ? wait_ms * 2 : RETRY_MAX_MS;
+    }
+}
+
+static void wait_for_room(const struct session *s)
+{
+    while (!s->ended && s->conn && s->conn->ws && ws_queued_bytes(s->conn->ws) > LIMIT_READY_QUEUE_BYTES)
+        co_sleep(FULL_WAIT_MS);
+}
+
+static void loader_run(void *arg)
+{
+    struct session *s = arg;
+    struct gateway *g = s->g;
+
+    while (s->load_count && !s->ended) {
+        struct load l = s->loads[--s->load_count];
+        wait_for_room(s);
+        load_surely(s, &l);
+    }
+    s->loaders--;
+    session_unref(s);
+    gateway_leave(g);
+}
+
+/* In the order asked for: the list is taken from its end. */
+static void loads_push(struct session *s, struct load l)
+{
+    if (s->load_count == s->load_cap) {
+        s->load_cap = s->load_cap ? s->load_cap * 2 : 4;
+        s->loads = mem_realloc(s->loads, sizeof *s->loads * s->load_cap);
+    }
+    memmove(s->loads + 1, s->loads, sizeof *s->loads * s->load_count);
+    s->loads[0] = l;
+    s->load_count++;
+}
+
+static void loader_start(struct session *s)
+{
+    while (s->load_count && s->loaders < LIMIT_LOADS_PER_SESSION && !s->ended) {
+        s->loaders++;
+        session_ref(s);
+        if (gateway_spawn(s->g, loader_run, s) == 0)
+            continue;
+        s->loaders--;
+        session_unref(s);
+        if (!s->loaders) /* nobody would come back to it */
+            session_invalidate(s);
+        return;
+    }
+}
+
+void loader_add(struct session *s, uint64_t guild_id, bool startup)
+{
+    if (s->ended)
+        return;
+    loads_push(s, (struct load){guild_id, startup});
+    if (!s->starting)
+        loader_start(s);
+}
+
+void loader_begin(struct session *s, const uint64_t *guild_ids, unsigned count)
+{
+    s->load_cap = s->load_count + count;
+    s->loads = mem_realloc(s->loads, sizeof *s->loads * (s->load_cap + 1));
+    for (unsigned i = count; i-- > 0;)
+        s->loads[s->load_count++] = (struct load){guild_ids[i], true};
+    loader_start(s);
+}

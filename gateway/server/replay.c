@@ -1,0 +1,63 @@
+/* The replay ring. It starts with a few slots and doubles up to its limit, since most sessions see little. Loop thread.
+ */
+#include "gateway/server/replay.h"
+
+#include "platform/base/limits.h"
+#include "platform/base/mem.h"
+
+#define FIRST_SLOTS    8
+#define REDACTION_BITS 3u
+
+static struct encoded *slot_event(uintptr_t slot)
+{
+    return (struct encoded *)(slot & ~(uintptr_t)REDACTION_BITS);
+}
+
+static void replay_drop(struct replay *r)
+{
+    struct encoded *e = slot_event(r->slots[r->first]);
+
+    r->bytes -= encoded_bytes(e);
+    encoded_unref(e);
+    r->first = (r->first + 1) % r->cap;
+    r->count--;
+}
+
+void replay_done(struct replay *r)
+{
+    while (r->count)
+        replay_drop(r);
+    mem_free(r->slots);
+    *r = (struct replay){0};
+}
+
+static void replay_grow(struct replay *r)
+{
+    unsigned cap = r->cap ? r->cap * 2 : FIRST_SLOTS;
+    uintptr_t *slots = mem_alloc(sizeof *slots * cap);
+
+    for (unsigned i = 0; i < r->count; i++)
+        slots[i] = r->slots[(r->first + i) % r->cap];
+    mem_free(r->slots);
+    r->slots = slots;
+    r->cap = cap;
+    r->first = 0;
+}
+
+void replay_push(struct replay *r, struct encoded *e, enum redaction redaction)
+{
+    while (r->count && (r->count == LIMIT_REPLAY_EVENTS || r->bytes + encoded_bytes(e) > LIMIT_REPLAY_BYTES))
+        replay_drop(r);
+    if (r->count == r->cap)
+        replay_grow(r);
+    r->slots[(r->first + r->count++) % r->cap] = (uintptr_t)encoded_ref(e) | redaction;
+    r->bytes += encoded_bytes(e);
+}
+
+struct encoded *replay_at(const struct replay *r, unsigned i, enum redaction *ret_redaction)
+{
+    uintptr_t slot = r->slots[(r->first + i) % r->cap];
+
+    *ret_redaction = (enum redaction)(slot & REDACTION_BITS);
+    return slot_event(slot);
+}

@@ -1,0 +1,17 @@
+/* A session's last dispatches, for RESUME: a ring of references to encoded events, bounded by LIMIT_REPLAY_EVENTS and
+ * LIMIT_REPLAY_BYTES; the oldest go first. Sequence numbers have no holes, so they are not stored. Loop thread. */
+#pragma once
+
+#include "gateway/server/encoded.h"
+
+struct replay {
+    uintptr_t *slots; /* event pointer with its redaction in the lowest bits */
+    unsigned cap, first, count;
+    size_t bytes;
+};
+
+void replay_done(struct replay *r);
+/* Takes a reference of its own. */
+void replay_push(struct replay *r, struct encoded *e, enum redaction redaction);
+/* i = 0: the oldest kept. Borrowed. */
+struct encoded *replay_at(const struct replay *r, unsigned i, enum redaction *ret_redaction);

@@ -1,0 +1,78 @@
+/* RESUME: what a cut client missed is sent again with the numbers it had. Loop thread; nothing awaits.
+ * Source: Discord API documentation, "Gateway: Resuming". */
+#include "gateway/server/server.h"
+
+#include "gateway/server/payloads.h"
+#include "gateway/server/requests.h"
+#include "platform/base/log.h"
+#include "platform/base/metrics.h"
+
+METRIC_DEFINE(resumed, METRIC_COUNTER, "guildhall_gateway_resumes_total", "Sessions resumed");
+METRIC_DEFINE(refused, METRIC_COUNTER, "guildhall_gateway_resumes_refused_total", "RESUMEs answered with op 9");
+METRIC_DEFINE(replayed, METRIC_COUNTER, "guildhall_gateway_replayed_total", "Events sent again by RESUME");
+
+/* Is everything after `seq` still there, and not emptied? */
+static bool replay_complete(struct session *s, uint64_t seq, enum encoder_kind encoder)
+{
+    uint64_t missed = s->seq - seq;
+    enum redaction redaction;
+
+    if (missed > s->replay.count)
+        return false;
+    /* the oldest are emptied first */
+    return missed == 0 ||
+           encoded_share(replay_at(&s->replay, s->replay.count - (unsigned)missed, &redaction), encoder, redaction);
+}
+
+static void replay_send(struct conn *c, struct session *s, uint64_t seq)
+{
+    for (unsigned i = s->replay.count - (unsigned)(s->seq - seq); i < s->replay.count; i++) {
+        enum redaction redaction;
+        struct encoded *e = replay_at(&s->replay, i, &redaction);
+        conn_dispatch(c, s->seq - s->replay.count + 1 + i, e, redaction);
+        metric_add(&replayed, 1);
+    }
+}
+
+static int refuse(struct conn *c, struct session *s)
+{
+    metric_add(&refused, 1);
+    if (s)
+        session_end(s);
+    conn_invalidate(c, false);
+    return 0;
+}
+
+int resume_begin(struct conn *c, const struct json_t *d)
+{
+    struct arena a = {0};
+    struct resume_request r;
+    uint64_t user_id;
+    int close = resume_read(d, &a, &r);
+
+    if (!close && token_verify(c->g->options.tokens, r.token, &user_id) < 0)
+        close = GATEWAY_CLOSE_AUTHENTICATION_FAILED;
+    struct session *s = close ? NULL : session_find(c->g, r.session_id);
+    arena_done(&a);
+    if (close)
+        return close;
+    if (!s || s->user_id != user_id || s->starting)
+        return refuse(c, NULL);
+    if (r.seq > s->seq) {
+        session_end(s);
+        return GATEWAY_CLOSE_INVALID_SEQ;
+    }
+    if (!replay_complete(s, r.seq, c->encoder))
+        return refuse(c, s);
+    if (s->conn) /* its old socket is dead and nobody has noticed yet */
+        conn_close(s->conn, GATEWAY_CLOSE_UNKNOWN_ERROR);
+    /* RESUMED has a number of its own, after what was missed */
+    BUF_AUTO struct buf resumed_data = {0};
+    payload_resumed(&resumed_data);
+    session_attach(s, c);
+    replay_send(c, s, r.seq);
+    session_dispatch_own(s, EVENT_RESUMED, &resumed_data);
+    metric_add(&resumed, 1);
+    LOG_DEBUG("resumed", "id=%s from=%llu to=%llu", s->id, (unsigned long long)r.seq, (unsigned long long)s->seq);
+    return 0;
+}

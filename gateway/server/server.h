@@ -1,0 +1,241 @@
+/* Private to gateway/server: the objects and who owns them. All on the loop thread.
+ *
+ *   gateway  one node: its lease in kv, its queue on the bus, everything below
+ *   conn     one WebSocket: encoder, heartbeat, step of the handshake; may have a session
+ *   session  one identified client: intents, shard, sequence, replay; outlives its connection for RESUME
+ *   topic    a guild or a user as this node follows it: numbers, state, subscriptions
+ *   sub      a session in a topic, with what it may see there
+ *
+ * conn and session are counted references, because coroutines hold them over awaits; each says itself when it is over
+ * (conn->ws is NULL, session->ended). A topic lives while it has subs or pins, and LIMIT_TOPIC_IDLE_MS longer. */
+#pragma once
+
+#include "gateway/server/encoded.h"
+#include "gateway/server/gateway.h"
+#include "gateway/server/guild_state.h"
+#include "gateway/server/numbers.h"
+#include "gateway/server/replay.h"
+#include "platform/base/map.h"
+#include "platform/io/loop.h"
+#include "platform/io/ws.h"
+#include "platform/ports/bus.h"
+#include "platform/protocol/gateway.h"
+
+#define SESSION_ID_CHARS 32
+
+struct gateway {
+    struct gateway_options options; /* its strings are below */
+    char *base_id, *node_id, *public_url;
+    const struct ports *ports;
+    struct encoded_log log;
+
+    struct map topics;        /* id -> struct topic */
+    struct list repairs;      /* topics that miss a number, longest first */
+    struct list idle;         /* topics without subs and pins, longest first */
+    struct list members_kept; /* guilds with all members in memory, by last use */
+    struct smap sessions;     /* id -> struct session */
+    struct list detached;     /* sessions that wait for RESUME, longest first */
+    struct list conns;        /* by when they were heard, longest ago first */
+    unsigned conn_count;
+
+    bool ready, stopping;
+    uint64_t incarnation; /* of kv, as this node counts them */
+    bool verify_wanted, verifying;
+    int64_t interest_renewed_ms;
+    bool bus_was_ready;
+    unsigned running; /* coroutines */
+    unsigned repairing;
+    struct loop_timer *tick;
+};
+
+/* --- gateway.c -------------------------------------------------------------------------------------------------------
+ */
+/* Runs fn(arg) on a coroutine that gateway_stop waits for. 0, -EBUSY. The coroutine ends with gateway_leave. */
+int gateway_spawn(struct gateway *g, void (*fn)(void *arg), void *arg);
+void gateway_leave(struct gateway *g);
+
+/* --- node.c: lease and interest of the node --------------------------------------------------------------------------
+ */
+int node_start(struct gateway *g); /* coroutine */
+void node_stop(struct gateway *g); /* coroutine */
+void node_tick(struct gateway *g, int64_t now_ms);
+
+/* --- conn.c ----------------------------------------------------------------------------------------------------------
+ */
+enum conn_step {
+    CONN_HELLO = 1,       /* waits for IDENTIFY or RESUME */
+    CONN_IDENTIFYING = 2, /* a coroutine is at it */
+    CONN_LIVE = 4,        /* has a session */
+    CONN_CLOSING = 8,
+};
+
+struct conn {
+    struct gateway *g;
+    struct ws_conn *ws; /* NULL: the connection is over */
+    int refs;
+    enum conn_step step;
+    enum encoder_kind encoder;
+    bool begun; /* of the compressed stream */
+    int version;
+    struct session *session; /* with CONN_LIVE */
+    struct list item;        /* in gateway.conns */
+    int64_t heard_ms;        /* last heartbeat, or the beginning */
+    int64_t window_ms;       /* begin of the minute in which `sends` were counted */
+    int sends;
+};
+
+int conn_accept(struct gateway *g, struct http_request *req, enum encoder_kind encoder, int version);
+struct conn *conn_ref(struct conn *c);
+void conn_unref(struct conn *c);
+void conn_send(struct conn *c, const struct buf *json); /* small payloads; nothing happens on a closed one */
+void conn_send_op(struct conn *c, int op);
+void conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redaction redaction);
+/* Op 9, and back to waiting for IDENTIFY. Its session must have been let go. */
+void conn_invalidate(struct conn *c, bool resumable);
+/* Sends the close frame; the session, when there is one, is detached and waits for RESUME. */
+void conn_close(struct conn *c, int code);
+void conn_tick(struct gateway *g, int64_t now_ms);
+
+/* --- identify.c, resume.c, members.c: what the steps start. Each 0 or a close code
+ * ------------------------------------
+ */
+struct json_t;
+int identify_begin(struct conn *c, const struct json_t *d);
+int resume_begin(struct conn *c, const struct json_t *d);
+int members_begin(struct conn *c, const struct json_t *d);
+
+/* --- session.c -------------------------------------------------------------------------------------------------------
+ */
+struct session {
+    struct gateway *g;
+    int refs;
+    bool ended, is_bot;
+    bool starting; /* READY is not sent yet: only control events count */
+    char id[SESSION_ID_CHARS + 1];
+    struct conn *conn; /* NULL: waits for RESUME */
+    uint64_t user_id;
+    uint32_t intents, shard, shard_count;
+    unsigned large_threshold;
+    uint64_t seq;
+    struct replay replay;
+    struct list subs; /* of struct sub */
+    unsigned sub_count;
+    struct list item; /* in gateway.detached while it waits */
+    int64_t detached_ms;
+    unsigned requests; /* op 8 under way */
+    /* guilds to be loaded and announced (loader.c) */
+    struct load {
+        uint64_t guild_id;
+        bool startup;
+    } * loads;
+    unsigned load_count, load_cap, loaders;
+};
+
+/* One reference, which session_end gives back. */
+struct session *session_new(struct gateway *g);
+struct session *session_ref(struct session *s);
+void session_unref(struct session *s);
+struct session *session_find(struct gateway *g, struct str id);
+/* Gives the connection its session. */
+void session_attach(struct session *s, struct conn *c);
+/* The connection is over; the session waits for RESUME. */
+void session_detach(struct session *s);
+/* Leaves its topics and forgets everything. The connection, when it has one, is left without a session. */
+void session_end(struct session *s);
+/* session_end, and the connection gets op 9. */
+void session_invalidate(struct session *s);
+/* The next sequence number; kept for RESUME; sent when connected. */
+void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction);
+/* The same for one session only: `data` is d. */
+void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data);
+bool session_wants(const struct session *s, enum event_type type, bool in_guild);
+void session_tick(struct gateway *g, int64_t now_ms);
+
+static inline bool session_has_guild(const struct session *s, uint64_t guild_id)
+{
+    return (guild_id >> 22) % s->shard_count == s->shard;
+}
+
+/* --- loader.c --------------------------------------------------------------------------------------------------------
+ */
+/* Has the guild loaded, subscribes the session and sends GUILD_CREATE. Nothing when it is there already. */
+void loader_add(struct session *s, uint64_t guild_id, bool startup);
+/* READY is sent: the guilds it named are brought, and those that control events named meanwhile. */
+void loader_begin(struct session *s, const uint64_t *guild_ids, unsigned count);
+
+/* --- topic.c, repair.c -----------------------------------------------------------------------------------------------
+ */
+enum topic_state { TOPIC_LOADING, TOPIC_LIVE, TOPIC_CLOSING };
+
+struct sub {
+    struct session *session;
+    struct topic *topic;
+    struct list item; /* in session.subs */
+    unsigned index;   /* in topic.subs */
+    uint32_t intents;
+    uint64_t user_id;
+    struct state_member *member; /* of a guild */
+    uint64_t *visible;           /* bits of the guild's channel slots */
+    unsigned words;
+    uint64_t first_word; /* `visible` points here while one word is enough */
+};
+
+struct topic {
+    struct gateway *g;
+    uint64_t id;
+    bool is_user, stale; /* stale: of a node id that is no more */
+    enum topic_state state;
+    struct numbers numbers;
+    uint64_t incarnation;
+    struct guild_state *guild; /* NULL for a user's topic */
+    struct sub **subs;
+    unsigned sub_count, sub_cap, pins;
+    struct list idle_item; /* in gateway.idle without subs and pins */
+    int64_t idle_ms;       /* since when */
+    struct list miss_item; /* in gateway.repairs while a number is missing */
+    int64_t miss_ms;
+    bool repairing, overflow; /* overflow: more came while loading than is held */
+    uint64_t expected;        /* kv's last number when it was asked last */
+    struct list suspects;     /* held events with old numbers that were not seen: of a new incarnation? */
+    unsigned suspect_count;
+    struct list waiters;
+    struct list members_item; /* in gateway.members_kept: all members are in memory */
+    int64_t members_used_ms;
+};
+
+/* Coroutine. The topic, live and pinned: release it. 0, -ENOENT (no such guild), store's and kv's errors. */
+int topic_acquire(struct gateway *g, uint64_t id, bool is_user, struct topic **ret);
+void topic_pin(struct topic *t);
+void topic_release(struct topic *t);
+/* Coroutine: until the topic changed; 0 or what it failed with. The topic may be gone afterwards. */
+int topic_wait(struct topic *t);
+void topic_wake(struct topic *t, int error);
+void topic_deliver(struct topic *t, const struct bus_delivery *d);
+/* Dispatches what is held and due; what is still missing is waited for. */
+void topic_drain(struct topic *t);
+/* A number up to `expected` should have come by now. */
+void topic_miss(struct topic *t, uint64_t expected);
+/* A repair is over: waits anew for what is missing still. */
+void topic_repaired(struct topic *t);
+/* Its sessions get op 9; the topic is forgotten. */
+void topic_fail(struct topic *t, const char *why);
+void topic_forget_all(struct gateway *g); /* every topic becomes stale; sessions must have ended */
+void topic_tick(struct gateway *g, int64_t now_ms);
+void topics_free(struct gateway *g);
+/* All members of the guild are in memory and were asked for. */
+void topic_members_used(struct topic *t);
+/* Dispatches an event that came outside the order, unless it was seen. */
+void topic_dispatch_unordered(struct topic *t, const struct event *e);
+void topic_ack(struct topic *t, const struct held_event *h);
+bool repair_start(struct topic *t); /* false: no coroutine to be had now */
+
+struct sub *topic_sub_find(const struct topic *t, const struct session *s);
+struct sub *topic_sub_add(struct topic *t, struct session *s, struct state_member *member);
+void topic_sub_remove(struct sub *sub);
+
+/* --- dispatch.c ------------------------------------------------------------------------------------------------------
+ */
+/* Applies the event to the topic's state and sends it to those who may have it. */
+void dispatch_event(struct topic *t, const struct event *e);
+/* GUILD_CREATE to a new sub. */
+void dispatch_guild_create(struct sub *sub, bool startup);

@@ -1,0 +1,150 @@
+/* Sessions: their life, their connection, their dispatches. Loop thread.
+ * Limits: LIMIT_REPLAY_*, LIMIT_RESUME_WINDOW_MS; a connection that does not take its bytes is cut by platform/io/ws at
+ * LIMIT_WS_QUEUE_BYTES and may RESUME. */
+#include "gateway/server/server.h"
+
+#include "platform/base/check.h"
+#include "platform/base/clock.h"
+#include "platform/base/limits.h"
+#include "platform/base/mem.h"
+#include "platform/base/metrics.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+METRIC_DEFINE(sessions_gauge, METRIC_GAUGE, "guildhall_gateway_sessions", "Sessions, also those that wait for RESUME");
+METRIC_DEFINE(dispatches, METRIC_COUNTER, "guildhall_gateway_dispatches_total", "Events given to a session");
+METRIC_DEFINE(dispatch_bytes, METRIC_COUNTER, "guildhall_gateway_dispatch_bytes_total",
+              "Bytes of their JSON form, before compression");
+METRIC_DEFINE(invalidated, METRIC_COUNTER, "guildhall_gateway_sessions_invalidated_total", "Sessions ended by op 9");
+METRIC_DEFINE(expired, METRIC_COUNTER, "guildhall_gateway_sessions_expired_total", "Sessions nobody resumed in time");
+
+static void session_id_make(char out[SESSION_ID_CHARS + 1])
+{
+    unsigned char bytes[SESSION_ID_CHARS / 2];
+
+    CHECK(getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+struct session *session_new(struct gateway *g)
+{
+    struct session *s = MEM_NEW(struct session);
+
+    s->g = g;
+    s->refs = 1;
+    s->starting = true;
+    s->shard_count = 1;
+    session_id_make(s->id);
+    list_init(&s->subs);
+    list_init(&s->item);
+    smap_put(&g->sessions, str_c(s->id), s);
+    metric_add(&sessions_gauge, 1);
+    return s;
+}
+
+struct session *session_ref(struct session *s)
+{
+    s->refs++;
+    return s;
+}
+
+void session_unref(struct session *s)
+{
+    if (--s->refs > 0)
+        return;
+    CHECK(s->ended && list_empty(&s->subs));
+    mem_free(s->loads);
+    mem_free(s);
+}
+
+struct session *session_find(struct gateway *g, struct str id)
+{
+    return smap_get(&g->sessions, id);
+}
+
+void session_attach(struct session *s, struct conn *c)
+{
+    CHECK(!s->conn && !c->session && !s->ended);
+    list_remove(&s->item);
+    s->conn = c;
+    c->session = s;
+    c->step = CONN_LIVE;
+}
+
+void session_detach(struct session *s)
+{
+    if (!s->conn)
+        return;
+    s->conn->session = NULL;
+    s->conn = NULL;
+    s->detached_ms = clock_mono_ms();
+    list_append(&s->g->detached, &s->item);
+}
+
+void session_end(struct session *s)
+{
+    if (s->ended)
+        return;
+    s->ended = true;
+    if (s->conn)
+        s->conn->session = NULL;
+    s->conn = NULL;
+    list_remove(&s->item);
+    while (!list_empty(&s->subs))
+        topic_sub_remove(LIST_ENTRY(s->subs.next, struct sub, item));
+    replay_done(&s->replay);
+    s->load_count = 0;
+    smap_del(&s->g->sessions, str_c(s->id));
+    metric_add(&sessions_gauge, -1);
+    session_unref(s);
+}
+
+void session_invalidate(struct session *s)
+{
+    struct conn *c = s->conn;
+
+    metric_add(&invalidated, 1);
+    session_end(s);
+    if (c)
+        conn_invalidate(c, false);
+}
+
+/* `redaction` is kept with the event: what a session may read was decided when it happened. */
+void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction)
+{
+    s->seq++;
+    replay_push(&s->replay, e, redaction);
+    metric_add(&dispatches, 1);
+    metric_add(&dispatch_bytes, (int64_t)encoded_bytes(e));
+    if (s->conn)
+        conn_dispatch(s->conn, s->seq, e, redaction);
+}
+
+void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data)
+{
+    struct encoded *e = encoded_new(&s->g->log, type, buf_str(data));
+
+    session_dispatch(s, e, REDACTION_NONE);
+    encoded_unref(e);
+}
+
+bool session_wants(const struct session *s, enum event_type type, bool in_guild)
+{
+    uint32_t intents = event_intents(type, in_guild);
+
+    return !intents || intents & s->intents;
+}
+
+void session_tick(struct gateway *g, int64_t now_ms)
+{
+    LIST_FOREACH_SAFE(it, &g->detached)
+    {
+        struct session *s = LIST_ENTRY(it, struct session, item);
+        if (now_ms - s->detached_ms < LIMIT_RESUME_WINDOW_MS)
+            break;
+        metric_add(&expired, 1);
+        session_end(s);
+    }
+}

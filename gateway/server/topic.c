@@ -1,0 +1,479 @@
+/* Topics: loading, the order of events, subscriptions, forgetting. Loop thread; what reaches kv or the store runs on
+ * coroutines. Limits: LIMIT_TOPIC_*. */
+#include "gateway/server/server.h"
+
+#include "platform/base/check.h"
+#include "platform/base/clock.h"
+#include "platform/base/limits.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/base/metrics.h"
+#include "platform/io/co.h"
+#include "platform/ports/bus.h"
+#include "platform/ports/kv.h"
+#include "platform/ports/store/store.h"
+
+#include <errno.h>
+
+#define REPAIRS_AT_ONCE 64
+
+METRIC_DEFINE(topics_gauge, METRIC_GAUGE, "guildhall_gateway_topics", "Guilds and users this node follows");
+METRIC_DEFINE(failures, METRIC_COUNTER, "guildhall_gateway_topic_failures_total",
+              "Topics whose missing events could not be had: their sessions got op 9");
+METRIC_DEFINE(repeats, METRIC_COUNTER, "guildhall_gateway_event_repeats_total",
+              "Events that came again and were dropped");
+
+/* --- waiting ---------------------------------------------------------------------------------------------------------
+ */
+struct waiter {
+    struct list item;
+    struct co *co;
+    int error;
+};
+
+int topic_wait(struct topic *t)
+{
+    struct waiter w = {.co = co_self()};
+
+    list_append(&t->waiters, &w.item);
+    co_suspend();
+    return w.error;
+}
+
+void topic_wake(struct topic *t, int error)
+{
+    LIST_FOREACH_SAFE(it, &t->waiters)
+    {
+        struct waiter *w = LIST_ENTRY(it, struct waiter, item);
+        list_remove(it);
+        w->error = error;
+        co_resume(w->co);
+    }
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------
+ */
+static struct topic *topic_new(struct gateway *g, uint64_t id, bool is_user)
+{
+    struct topic *t = MEM_NEW(struct topic);
+
+    t->g = g;
+    t->id = id;
+    t->is_user = is_user;
+    t->incarnation = g->incarnation;
+    numbers_init(&t->numbers);
+    list_init(&t->idle_item);
+    list_init(&t->miss_item);
+    list_init(&t->members_item);
+    list_init(&t->suspects);
+    list_init(&t->waiters);
+    map_put(&g->topics, id, t);
+    metric_add(&topics_gauge, 1);
+    return t;
+}
+
+void topic_ack(struct topic *t, const struct held_event *h)
+{
+    if (h->tag)
+        bus_ack(t->g->ports->bus, h->tag, h->epoch);
+}
+
+static void held_drop(struct topic *t, struct held_event *h)
+{
+    topic_ack(t, h);
+    held_free(h);
+}
+
+static void topic_free(struct topic *t, int error)
+{
+    CHECK(t->sub_count == 0 && t->pins == 0);
+    for (struct held_event *h; (h = numbers_take(&t->numbers, UINT64_MAX));)
+        held_drop(t, h);
+    LIST_FOREACH_SAFE(it, &t->suspects)
+    held_drop(t, LIST_ENTRY(it, struct held_event, item));
+    numbers_done(&t->numbers);
+    list_remove(&t->idle_item);
+    list_remove(&t->miss_item);
+    list_remove(&t->members_item);
+    guild_state_free(t->guild);
+    mem_free(t->subs);
+    map_del(&t->g->topics, t->id);
+    metric_add(&topics_gauge, -1);
+    topic_wake(t, error);
+    mem_free(t);
+}
+
+/* Events that came before interest was registered may be in the snapshot or not: their numbers say it. */
+static void topic_begin(struct topic *t, uint64_t number)
+{
+    t->numbers.last = number;
+    for (struct held_event *h; (h = numbers_take(&t->numbers, number));) {
+        numbers_remember(&t->numbers, h->event.id);
+        held_drop(t, h);
+    }
+    t->state = TOPIC_LIVE;
+    topic_wake(t, 0);
+    topic_drain(t);
+}
+
+static int guild_load(struct topic *t)
+{
+    struct guild_snapshot snap;
+    struct arena a = {0};
+    int r = store_guild_snapshot(t->g->ports->db, &a, t->id, LIMIT_GUILD_MEMBERS_KEPT, 0, &snap);
+
+    if (r == 0) {
+        t->guild = guild_state_new(t->id);
+        guild_state_load(t->guild, &snap);
+        topic_members_used(t);
+    }
+    arena_done(&a);
+    return r;
+}
+
+/* First interest, then the snapshot: what happens in between comes by the bus with a higher number. */
+static int topic_load(struct topic *t)
+{
+    uint64_t number;
+    int r = kv_interest_add(t->g->ports->kv, t->g->node_id, &t->id, 1, &number);
+
+    if (r == 0 && !t->is_user)
+        r = guild_load(t);
+    if (r == 0 && (t->stale || t->overflow))
+        r = -EAGAIN;
+    if (r < 0)
+        return r;
+    topic_begin(t, number);
+    if (t->incarnation != t->g->incarnation)
+        topic_miss(t, 0);
+    return 0;
+}
+
+void topic_pin(struct topic *t)
+{
+    t->pins++;
+    list_remove(&t->idle_item);
+}
+
+static void topic_settle(struct topic *t)
+{
+    if (t->pins || t->sub_count || t->state != TOPIC_LIVE)
+        return;
+    list_remove(&t->idle_item);
+    t->idle_ms = clock_mono_ms();
+    list_append(&t->g->idle, &t->idle_item);
+    topic_wake(t, 0);
+}
+
+void topic_release(struct topic *t)
+{
+    CHECK(t->pins > 0);
+    t->pins--;
+    topic_settle(t);
+}
+
+static void topic_close_run(void *arg)
+{
+    struct topic *t = arg;
+    struct gateway *g = t->g;
+
+    /* where it fails, kv forgets it with the node, and events of a topic nobody follows are dropped */
+    (void)kv_interest_remove(g->ports->kv, g->node_id, &t->id, 1);
+    topic_free(t, 0);
+    gateway_leave(g);
+}
+
+static bool topic_close(struct topic *t)
+{
+    t->state = TOPIC_CLOSING;
+    if (gateway_spawn(t->g, topic_close_run, t) < 0) {
+        t->state = TOPIC_LIVE;
+        return false;
+    }
+    return true;
+}
+
+int topic_acquire(struct gateway *g, uint64_t id, bool is_user, struct topic **ret)
+{
+    for (;;) {
+        struct topic *t = map_get(&g->topics, id);
+        if (g->stopping)
+            return -ECANCELED;
+        if (!t) {
+            t = topic_new(g, id, is_user);
+            int r = topic_load(t);
+            if (r < 0) {
+                topic_free(t, r);
+                return r;
+            }
+        }
+        if (t->is_user != is_user)
+            return -ENOENT;
+        if (t->state == TOPIC_LIVE && !t->stale) {
+            topic_pin(t);
+            *ret = t;
+            return 0;
+        }
+        if (t->state == TOPIC_LIVE && !t->pins && !t->sub_count) {
+            list_remove(&t->idle_item);
+            if (!topic_close(t))
+                return -EAGAIN;
+            continue;
+        }
+        int r = topic_wait(t);
+        if (r < 0)
+            return r;
+    }
+}
+
+void topic_fail(struct topic *t, const char *why)
+{
+    LOG_WARN("topic lost events", "topic=%llu sessions=%u why=\"%s\"", (unsigned long long)t->id, t->sub_count, why);
+    metric_add(&failures, 1);
+    t->stale = true;
+    list_remove(&t->miss_item);
+    while (t->sub_count)
+        session_invalidate(t->subs[t->sub_count - 1]->session);
+}
+
+void topic_forget_all(struct gateway *g)
+{
+    size_t cursor = 0;
+
+    for (struct topic *t; (t = map_next(&g->topics, &cursor));) {
+        t->stale = true;
+        list_remove(&t->miss_item);
+    }
+}
+
+void topics_free(struct gateway *g)
+{
+    for (size_t cursor = 0;; cursor = 0) {
+        struct topic *t = map_next(&g->topics, &cursor);
+        if (!t)
+            break;
+        topic_free(t, -ECANCELED);
+    }
+    map_done(&g->topics);
+}
+
+/* --- subscriptions ---------------------------------------------------------------------------------------------------
+ */
+/* Looked for where fewer are. */
+struct sub *topic_sub_find(const struct topic *t, const struct session *s)
+{
+    if (t->sub_count < s->sub_count) {
+        for (unsigned i = 0; i < t->sub_count; i++)
+            if (t->subs[i]->session == s)
+                return t->subs[i];
+        return NULL;
+    }
+    LIST_FOREACH(it, &s->subs)
+    {
+        struct sub *sub = LIST_ENTRY(it, struct sub, item);
+        if (sub->topic == t)
+            return sub;
+    }
+    return NULL;
+}
+
+struct sub *topic_sub_add(struct topic *t, struct session *s, struct state_member *member)
+{
+    struct sub *sub = MEM_NEW(struct sub);
+
+    if (t->sub_count == t->sub_cap) {
+        t->sub_cap = t->sub_cap ? t->sub_cap * 2 : 1;
+        t->subs = mem_realloc(t->subs, sizeof *t->subs * t->sub_cap);
+    }
+    *sub = (struct sub){.session = s, .topic = t, .index = t->sub_count, .intents = s->intents, .user_id = s->user_id};
+    sub->member = member;
+    sub->visible = &sub->first_word;
+    sub->words = 1;
+    if (member)
+        member->sessions++;
+    t->subs[t->sub_count++] = sub;
+    list_append(&s->subs, &sub->item);
+    s->sub_count++;
+    list_remove(&t->idle_item);
+    return sub;
+}
+
+void topic_sub_remove(struct sub *sub)
+{
+    struct topic *t = sub->topic;
+
+    t->subs[sub->index] = t->subs[--t->sub_count];
+    t->subs[sub->index]->index = sub->index;
+    list_remove(&sub->item);
+    sub->session->sub_count--;
+    if (sub->member)
+        sub->member->sessions--;
+    if (sub->visible != &sub->first_word)
+        mem_free(sub->visible);
+    mem_free(sub);
+    topic_settle(t);
+}
+
+/* --- order -----------------------------------------------------------------------------------------------------------
+ */
+void topic_miss(struct topic *t, uint64_t expected)
+{
+    if (expected > t->expected)
+        t->expected = expected;
+    if (!list_empty(&t->miss_item) || t->stale)
+        return;
+    t->miss_ms = clock_mono_ms();
+    list_append(&t->g->repairs, &t->miss_item);
+}
+
+void topic_dispatch_unordered(struct topic *t, const struct event *e)
+{
+    if (numbers_has_seen(&t->numbers, e->id)) {
+        metric_add(&repeats, 1);
+        return;
+    }
+    numbers_remember(&t->numbers, e->id);
+    dispatch_event(t, e);
+}
+
+/* The event's number is the next, or older. */
+static void topic_take(struct topic *t, const struct event *e, enum numbers_verdict verdict)
+{
+    if (verdict == NUMBERS_NEXT) {
+        numbers_advance(&t->numbers, e->number, e->id);
+        dispatch_event(t, e);
+        return;
+    }
+    metric_add(&repeats, 1);
+    if (verdict == NUMBERS_REPEAT)
+        numbers_advance(&t->numbers, e->number, e->id);
+}
+
+void topic_drain(struct topic *t)
+{
+    for (struct held_event *h; (h = numbers_take(&t->numbers, t->numbers.last + 1));) {
+        topic_take(t, &h->event, numbers_judge(&t->numbers, h->event.number, h->event.id));
+        held_drop(t, h);
+    }
+    if (t->numbers.held_count || t->expected > t->numbers.last || t->suspect_count)
+        topic_miss(t, 0);
+    else
+        list_remove(&t->miss_item);
+}
+
+void topic_repaired(struct topic *t)
+{
+    list_remove(&t->miss_item);
+    topic_drain(t);
+}
+
+static void delivery_ack(struct topic *t, const struct bus_delivery *d)
+{
+    if (d->tag)
+        bus_ack(t->g->ports->bus, d->tag, d->epoch);
+}
+
+static void topic_hold(struct topic *t, const struct bus_delivery *d)
+{
+    int r = numbers_hold(&t->numbers, d->event, d->tag, d->epoch);
+
+    if (r == 0)
+        return;
+    delivery_ack(t, d);
+    if (r == -EEXIST)
+        return;
+    t->overflow = true;
+    if (t->state == TOPIC_LIVE && !t->stale)
+        topic_fail(t, "too many events wait for a missing one");
+}
+
+/* An old number with an id that was not dispatched here: an event from before the snapshot that was long on its way, or
+ * the first number of a new incarnation of kv. Repair asks kv which. */
+static void topic_suspect(struct topic *t, const struct bus_delivery *d)
+{
+    if (t->suspect_count >= LIMIT_TOPIC_HELD_EVENTS) {
+        delivery_ack(t, d);
+        topic_fail(t, "too many events of unknown order");
+        return;
+    }
+    struct held_event *h = held_new(d->event, d->tag, d->epoch);
+    list_append(&t->suspects, &h->item);
+    t->suspect_count++;
+    topic_miss(t, 0);
+}
+
+void topic_deliver(struct topic *t, const struct bus_delivery *d)
+{
+    const struct event *e = d->event;
+
+    if (t->stale || t->state == TOPIC_CLOSING || (e->number == 0 && t->state == TOPIC_LOADING)) {
+        delivery_ack(t, d);
+        return;
+    }
+    if (e->number == 0) { /* typing: not stored, not numbered */
+        dispatch_event(t, e);
+        delivery_ack(t, d);
+        return;
+    }
+    enum numbers_verdict verdict =
+        t->state == TOPIC_LOADING ? NUMBERS_AHEAD : numbers_judge(&t->numbers, e->number, e->id);
+    if (verdict == NUMBERS_AHEAD) {
+        topic_hold(t, d);
+        if (t->state == TOPIC_LIVE)
+            topic_miss(t, 0);
+        return;
+    }
+    if (verdict == NUMBERS_OLD && !bus_is_embedded(t->g->ports->bus)) {
+        topic_suspect(t, d);
+        return;
+    }
+    topic_take(t, e, verdict);
+    delivery_ack(t, d);
+    if (!list_empty(&t->miss_item))
+        topic_drain(t);
+}
+
+/* --- time ------------------------------------------------------------------------------------------------------------
+ */
+/* Keeps memory in bounds where guilds stay open for weeks. */
+static void members_forget(struct gateway *g, int64_t now_ms)
+{
+    LIST_FOREACH_SAFE(it, &g->members_kept)
+    {
+        struct topic *t = LIST_ENTRY(it, struct topic, members_item);
+        if (now_ms - t->members_used_ms < LIMIT_GUILD_MEMBERS_KEEP_MS)
+            break;
+        list_remove(it);
+        if (!t->guild->loading_members)
+            guild_state_members_forget(t->guild);
+    }
+}
+
+void topic_members_used(struct topic *t)
+{
+    t->members_used_ms = clock_mono_ms();
+    list_remove(&t->members_item);
+    list_append(&t->g->members_kept, &t->members_item);
+}
+
+void topic_tick(struct gateway *g, int64_t now_ms)
+{
+    LIST_FOREACH_SAFE(it, &g->repairs)
+    {
+        struct topic *t = LIST_ENTRY(it, struct topic, miss_item);
+        if (now_ms - t->miss_ms < LIMIT_TOPIC_GAP_MS || g->repairing >= REPAIRS_AT_ONCE)
+            break;
+        if (!t->repairing && !repair_start(t))
+            break;
+    }
+    LIST_FOREACH_SAFE(it, &g->idle)
+    {
+        struct topic *t = LIST_ENTRY(it, struct topic, idle_item);
+        if (now_ms - t->idle_ms < LIMIT_TOPIC_IDLE_MS && !t->stale)
+            break;
+        list_remove(&t->idle_item);
+        if (!topic_close(t))
+            topic_settle(t);
+    }
+    members_forget(g, now_ms);
+}
