@@ -8,6 +8,8 @@
 #include "platform/io/co.h"
 #include "platform/io/ws.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -217,6 +219,33 @@ static void speaks_wss(void **state)
     client_close(ssl);
 }
 
+/* The second record is decrypted before the upgrade handler's turn has ended. */
+static void keeps_the_order_of_frames_sent_with_the_handshake(void **state)
+{
+    BUF_AUTO struct buf got = BUF_INIT(0), first = BUF_INIT(0), second = BUF_INIT(0), payload = BUF_INIT(0);
+    SSL *ssl = client_open(0);
+    int on = 1, off = 0;
+
+    (void)state;
+    buf_adds(&first, "GET /gateway HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    ws_frame_add(&first, 0x81, STR("one"));
+    ws_frame_add(&second, 0x81, STR("two"));
+    setsockopt(SSL_get_fd(ssl), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+    say(ssl, buf_str(&first));
+    say(ssl, buf_str(&second));
+    setsockopt(SSL_get_fd(ssl), IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+    read_until(ssl, &got, "\r\n\r\n");
+    buf_consume(&got, (size_t)((char *)memmem(got.data, got.len, "\r\n\r\n", 4) - got.data) + 4);
+    ws_frame_read(ssl, &got, &payload);
+    assert_buf(&payload, "hello");
+    ws_frame_read(ssl, &got, &payload);
+    assert_buf(&payload, "echo:one");
+    ws_frame_read(ssl, &got, &payload);
+    assert_buf(&payload, "echo:two");
+    client_close(ssl);
+}
+
 static void drops_who_speaks_something_else(void **state)
 {
     BUF_AUTO struct buf got = BUF_INIT(0);
@@ -262,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(moves_large_bodies, begin, end),
         cmocka_unit_test_setup_teardown(ends_what_asks_for_it, begin, end),
         cmocka_unit_test_setup_teardown(speaks_wss, begin, end),
+        cmocka_unit_test_setup_teardown(keeps_the_order_of_frames_sent_with_the_handshake, begin, end),
         cmocka_unit_test_setup_teardown(drops_who_speaks_something_else, begin, end),
         cmocka_unit_test(explains_bad_files),
     };
