@@ -32,21 +32,21 @@
 #define LIMIT_REPLAY_EVENTS           1024        /* kept for RESUME by a session */
 #define LIMIT_REPLAY_BYTES            (4u << 20)  /* the same in bytes; older ones are dropped, RESUME then gets op 9 */
 #define LIMIT_REPLAY_TOTAL_BYTES      (512u << 20) /* encoded events of a node; over it the oldest are emptied, as above */
-#define LIMIT_RESUME_WINDOW_MS        120000      /* a cut session waits so long for RESUME */
-#define LIMIT_TOPIC_HELD_EVENTS       4096         /* waiting for a missing number; over it the topic's sessions get op 9 */
-#define LIMIT_TOPIC_HELD_BYTES        (16u << 20)  /* the same in bytes */
-#define LIMIT_TOPIC_GAP_MS            300          /* a missing number is waited for so long, then fetched */
-#define LIMIT_TOPIC_REFILL_MS         15000        /* fetching is tried again so long; then op 9 */
-#define LIMIT_TOPIC_REFILL_EVENTS     1000         /* a larger gap is not fetched: op 9 */
-#define LIMIT_TOPIC_IDLE_MS           60000        /* a topic without a session is kept so long */
-#define LIMIT_GUILD_MEMBERS_KEPT      250          /* members a guild's state holds besides those with a session here */
-#define LIMIT_GUILD_MEMBERS_KEEP_MS   60000        /* those others are forgotten after this */
-#define LIMIT_NODE_LEASE_MS           15000        /* a gateway node's lease in kv; renewed three times as often */
-#define LIMIT_GUILDS_PER_SESSION      2500         /* more close with 4011 */
-#define LIMIT_LOADS_PER_SESSION       16           /* guilds of one IDENTIFY loaded at once */
-#define LIMIT_READY_QUEUE_BYTES       (1u << 20)   /* GUILD_CREATEs of an IDENTIFY pause while so much is unsent */
-#define LIMIT_MEMBERS_CHUNK           1000         /* members in one GUILD_MEMBERS_CHUNK */
-#define LIMIT_MEMBERS_REQUESTS        16           /* op 8 of one session being answered; further ones wait */
+#define LIMIT_RESUME_WINDOW_MS        120000       /* a cut session waits so long for RESUME */
+#define LIMIT_TOPIC_HELD_EVENTS       4096 /* waiting for a missing number; over it the topic's sessions get op 9 */
+#define LIMIT_TOPIC_HELD_BYTES        (16u << 20) /* the same in bytes */
+#define LIMIT_TOPIC_GAP_MS            300         /* a missing number is waited for so long, then fetched */
+#define LIMIT_TOPIC_REFILL_MS         15000       /* fetching is tried again so long; then op 9 */
+#define LIMIT_TOPIC_REFILL_EVENTS     1000        /* a larger gap is not fetched: op 9 */
+#define LIMIT_TOPIC_IDLE_MS           60000       /* a topic without a session is kept so long */
+#define LIMIT_GUILD_MEMBERS_KEPT      250         /* members a guild's state holds besides those with a session here */
+#define LIMIT_GUILD_MEMBERS_KEEP_MS   60000       /* those others are forgotten after this */
+#define LIMIT_NODE_LEASE_MS           15000       /* a gateway node's lease in kv; renewed three times as often */
+#define LIMIT_GUILDS_PER_SESSION      2500        /* more close with 4011 */
+#define LIMIT_LOADS_PER_SESSION       16          /* guilds of one IDENTIFY loaded at once */
+#define LIMIT_READY_QUEUE_BYTES       (1u << 20)  /* GUILD_CREATEs of an IDENTIFY pause while so much is unsent */
+#define LIMIT_MEMBERS_CHUNK           1000        /* members in one GUILD_MEMBERS_CHUNK */
+#define LIMIT_MEMBERS_REQUESTS        16          /* op 8 of one session being answered; further ones wait */
 
 /* bus and brokers */
 #define LIMIT_AMQP_QUEUE_MESSAGES   65536 /* published and not confirmed; over it publishing fails with -EAGAIN */
@@ -70,16 +70,22 @@
 #define LIMIT_REDIS_PING_MS          2000        /* how often a connection is probed */
 #define LIMIT_REDIS_PING_TIMEOUT_MS  2000        /* an unanswered probe: the connection is dropped */
 /* rest-proxy */
-#define LIMIT_PROXY_QUEUE_BUCKET 10000        /* requests waiting for one bucket; over it 429 with retry_after */
-#define LIMIT_PROXY_QUEUE_TOTAL  16000        /* waiting in the process; over it 503 */
-#define LIMIT_PROXY_BUCKETS      200000       /* remembered buckets and route hashes; over it 503 */
-#define LIMIT_PROXY_TOKENS       10000        /* remembered tokens; over it 503 */
-#define LIMIT_PROXY_ANSWER_BYTES (64u << 20)  /* an upstream's answer; over it 502 */
-#define LIMIT_PROXY_UPSTREAM_MS  60000        /* an upstream's answer must be there by then; else 502 */
+#define LIMIT_PROXY_QUEUE_BUCKET 10000       /* requests waiting for one bucket; over it 429 with retry_after */
+#define LIMIT_PROXY_QUEUE_TOTAL  16000       /* waiting in the process; over it 503 */
+#define LIMIT_PROXY_BUCKETS      200000      /* remembered buckets and route hashes; over it 503 */
+#define LIMIT_PROXY_TOKENS       10000       /* remembered tokens; over it 503 */
+#define LIMIT_PROXY_ANSWER_BYTES (64u << 20) /* an upstream's answer; over it 502 */
+#define LIMIT_PROXY_UPSTREAM_MS  60000       /* an upstream's answer must be there by then; else 502 */
 
 /* bot side */
-#define LIMIT_SHARE_SLOTS    4096 /* shards of an application, partitions of a worker group */
-#define LIMIT_SHARE_RELEASES 256  /* slots given back in one tick; the others wait for the next */
+#define LIMIT_SHARE_SLOTS         4096        /* shards of an application, partitions of a worker group */
+#define LIMIT_SHARE_RELEASES      256         /* slots given back in one tick; the others wait for the next */
+#define LIMIT_CACHE_TIMEOUT_MS    5000        /* a cache write without an answer is repeated */
+#define LIMIT_CACHE_MESSAGES      100         /* kept of a channel; the oldest go */
+#define LIMIT_CACHE_MESSAGE_TTL_S (24 * 3600) /* a channel's messages, after its last one */
+#define LIMIT_CACHE_USER_TTL_S    (7 * 24 * 3600)
+#define LIMIT_CACHE_EVENT_USERS   1000  /* users written for one event's list of members; all stand in the members */
+#define LIMIT_CACHE_PENDING       16384 /* commands under way; the shard waits then */
 
 /* outbox and nonces */
 #define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */

@@ -18,8 +18,8 @@ void store_message_insert(struct commit *c, const struct message *m)
                "INSERT INTO messages (" MESSAGE_COLUMNS ") VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,"
                "$16,$17,$18,$19,$20,$21,$22)",
                SQL_I(m->channel_id), SQL_I(m->id), SQL_ID(m->guild_id), SQL_I(m->author_id), SQL_I(m->type),
-               SQL_I(m->flags), SQL_S(m->content), SQL_S(m->embeds_json), SQL_S(m->attachments_json),
-               SQL_S(m->components_json), SQL_S(m->sticker_items_json), SQL_S(m->poll_json),
+               SQL_I(m->flags), SQL_S(m->content.p ? m->content : STR("")), SQL_S(m->embeds_json),
+               SQL_S(m->attachments_json), SQL_S(m->components_json), SQL_S(m->sticker_items_json), SQL_S(m->poll_json),
                SQL_S(ids_join(c->arena, m->mentions, m->mention_count)),
                SQL_S(ids_join(c->arena, m->mention_roles, m->mention_role_count)), SQL_I(m->mention_everyone),
                SQL_I(m->tts), SQL_S(m->reference_json), SQL_ID(m->reference_id), SQL_S(m->nonce),
@@ -32,8 +32,8 @@ void store_message_update(struct commit *c, const struct message *m)
                "UPDATE messages SET flags = $3, content = $4, embeds = $5, attachments = $6, components = $7, "
                "mentions = $8, mention_roles = $9, mention_everyone = $10, edited_ms = $11 "
                "WHERE channel_id = $1 AND id = $2",
-               SQL_I(m->channel_id), SQL_I(m->id), SQL_I(m->flags), SQL_S(m->content), SQL_S(m->embeds_json),
-               SQL_S(m->attachments_json), SQL_S(m->components_json),
+               SQL_I(m->channel_id), SQL_I(m->id), SQL_I(m->flags), SQL_S(m->content.p ? m->content : STR("")),
+               SQL_S(m->embeds_json), SQL_S(m->attachments_json), SQL_S(m->components_json),
                SQL_S(ids_join(c->arena, m->mentions, m->mention_count)),
                SQL_S(ids_join(c->arena, m->mention_roles, m->mention_role_count)), SQL_I(m->mention_everyone),
                SQL_I(m->edited_ms));

@@ -1,0 +1,70 @@
+/* The cache's key schema. Pure. */
+#include "cache/keys.h"
+
+#include "platform/protocol/intents.h"
+
+static const struct {
+    const char *suffix;
+    uint32_t intents;
+} entities[] = {
+#define ENTITY(name, suffix_, intents_, help) {suffix_, intents_},
+#include "cache/entities.def"
+#undef ENTITY
+};
+
+unsigned cache_entities_of(uint32_t intents)
+{
+    unsigned bits = 0;
+
+    for (unsigned i = 0; i < CACHE_ENTITY_COUNT; i++)
+        if (entities[i].intents == 0 || (entities[i].intents & intents) != 0)
+            bits |= 1u << i;
+    return bits;
+}
+
+/* Written by hand: an event builds several of these. */
+static void key_head(struct buf *out, uint64_t application, uint64_t tag)
+{
+    buf_add(out, "gh:", 3);
+    buf_add_u64(out, application);
+    buf_add(out, ":{", 2);
+    buf_add_u64(out, tag);
+    buf_add(out, "}:", 2);
+}
+
+void cache_key(struct buf *out, uint64_t application, uint64_t tag, enum cache_entity e)
+{
+    key_head(out, application, tag);
+    buf_adds(out, entities[e].suffix);
+}
+
+void cache_key_messages(struct buf *out, uint64_t application, uint64_t tag, uint64_t channel)
+{
+    cache_key(out, application, tag, CACHE_MESSAGES);
+    buf_addc(out, ':');
+    buf_add_u64(out, channel);
+}
+
+void cache_key_order(struct buf *out, uint64_t application, uint64_t tag, uint64_t channel)
+{
+    key_head(out, application, tag);
+    buf_adds(out, "order:");
+    buf_add_u64(out, channel);
+}
+
+void cache_key_version(struct buf *out, uint64_t application, uint64_t tag)
+{
+    key_head(out, application, tag);
+    buf_adds(out, "version");
+}
+
+void cache_key_channel_guild(struct buf *out, uint64_t application, uint64_t channel)
+{
+    key_head(out, application, channel);
+    buf_adds(out, "guild_of");
+}
+
+void cache_key_marker(struct buf *out, uint64_t application, unsigned shard, unsigned shard_count)
+{
+    buf_addf(out, "gh:%llu:{shard:%u/%u}:marker", (unsigned long long)application, shard, shard_count);
+}

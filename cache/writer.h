@@ -1,0 +1,40 @@
+/* The cache's writer: applies a shard's dispatches, in order, to Redis. What belongs to a guild is guarded by the
+ * event's place (epoch, generation, seq), so that an older event never overwrites what a newer one wrote; users span
+ * shards, there the last write wins. Values are the bytes that came from the gateway. Loop thread only. */
+#pragma once
+
+#include "cache/keys.h"
+#include "platform/io/redis.h"
+
+struct cache_writer;
+
+struct cache_writer_options {
+    struct redis *redis;
+    uint64_t application;
+    uint32_t intents;
+};
+struct cache_writer *cache_writer_new(const struct cache_writer_options *o);
+void cache_writer_free(struct cache_writer *w); /* nothing may be under way */
+
+/* Where an event stands. generation: rises with each session of a shard; in it, seq rises. epoch: the lease under which
+ * the shard is held; a lower one than the guild has seen is refused. */
+struct cache_place {
+    uint64_t epoch, generation, seq;
+};
+
+enum cache_result {
+    CACHE_DONE = 0,   /* applied, or older than what is there, or nothing to apply */
+    CACHE_RETRY = 1,  /* Redis is away or full: nothing is known; the same event may be written again */
+    CACHE_FENCED = 2, /* somebody holds the shard under a higher epoch */
+};
+/* Writes one dispatch. False: the event changes nothing, done is not called. True: done comes later, in the order of
+ * the calls. `data` is not kept. */
+bool cache_write(struct cache_writer *w, struct str type, struct str data, const struct cache_place *at,
+                 void (*done)(enum cache_result r, void *arg), void *arg);
+
+/* So much is under way to Redis that the next event had better wait. */
+bool cache_writer_busy(const struct cache_writer *w);
+
+/* Everything up to `at` of the shard's session is in the cache. */
+void cache_mark(struct cache_writer *w, unsigned shard, unsigned shard_count, struct str session,
+                const struct cache_place *at);
