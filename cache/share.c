@@ -90,7 +90,7 @@ struct share {
     char *keys[3];
     char *member;
     struct slot *slots;
-    unsigned held, tick;
+    unsigned held, tick, target;
     struct loop_timer *timer;
     int64_t started_ms, good_until_ms, asked_ms;
     bool asking, again, stopping, quitting, freed;
@@ -156,6 +156,7 @@ static void apply(struct share *s, const struct redis_reply *reply)
 
     s->tick++;
     s->good_until_ms = s->asked_ms + s->o.ttl_ms;
+    s->target = count ? (unsigned)redis_reply_int(redis_reply_at(reply, 0)) : 0;
     for (size_t i = 1; i + 2 < count; i += 3) {
         unsigned n = (unsigned)redis_reply_int(redis_reply_at(reply, i));
         if (n < s->o.slots)
@@ -281,6 +282,11 @@ bool share_holds(const struct share *s, unsigned slot)
 unsigned share_held(const struct share *s)
 {
     return s->held;
+}
+
+bool share_settled(const struct share *s)
+{
+    return share_known(s) && s->held == s->target && clock_mono_ms() - s->started_ms > s->o.settle_ms + s->o.tick_ms;
 }
 
 void share_released(struct share *s, unsigned slot)

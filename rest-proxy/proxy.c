@@ -27,6 +27,8 @@ struct proxy {
     struct limiter *limiter;
     struct scheduler *scheduler;
     struct loop_timer *stats;
+    unsigned running; /* handlers */
+    bool over;        /* stopped; the last handler frees it */
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
@@ -114,6 +116,8 @@ static void refuse_error(struct http_response *res, const struct http_result *r)
     else
         refuse(res, 502, "not_sent", "The upstream cannot be reached; the request was not sent.");
 }
+
+static void proxy_free(void *arg);
 
 /* --- one request --- */
 
@@ -246,8 +250,11 @@ static void handle(struct http_request *req, struct http_response *res, void *ar
     } else if (req->method == HTTP_METHOD_OTHER) {
         refuse(res, 405, "method", "405: Method Not Allowed");
     } else {
+        c.proxy->running++;
         call_run(&c);
         count_status(res);
+        if (--c.proxy->running == 0 && c.proxy->over)
+            loop_post(proxy_free, c.proxy);
     }
 }
 
@@ -264,8 +271,10 @@ static void on_stats(void *arg)
     metric_set(&metric_invalid, (int64_t)s.invalid_requests);
 }
 
-static void proxy_free(struct proxy *p)
+static void proxy_free(void *arg)
 {
+    struct proxy *p = arg;
+
     if (p->client)
         http_client_free(p->client);
     if (p->scheduler)
@@ -310,7 +319,9 @@ static void on_stopped(void *arg)
     void (*stopped)(void *) = p->stopped;
     void *stopped_arg = p->stopped_arg;
 
-    proxy_free(p);
+    p->over = true;
+    if (p->running == 0)
+        proxy_free(p);
     stopped(stopped_arg);
 }
 

@@ -69,6 +69,7 @@
 #define LIMIT_REDIS_BACKOFF_MS       1000        /* longest pause */
 #define LIMIT_REDIS_PING_MS          2000        /* how often a connection is probed */
 #define LIMIT_REDIS_PING_TIMEOUT_MS  2000        /* an unanswered probe: the connection is dropped */
+
 /* rest-proxy */
 #define LIMIT_PROXY_QUEUE_BUCKET 10000       /* requests waiting for one bucket; over it 429 with retry_after */
 #define LIMIT_PROXY_QUEUE_TOTAL  16000       /* waiting in the process; over it 503 */
@@ -78,14 +79,18 @@
 #define LIMIT_PROXY_UPSTREAM_MS  60000       /* an upstream's answer must be there by then; else 502 */
 
 /* bot side */
-#define LIMIT_SHARE_SLOTS         4096        /* shards of an application, partitions of a worker group */
-#define LIMIT_SHARE_RELEASES      256         /* slots given back in one tick; the others wait for the next */
-#define LIMIT_CACHE_TIMEOUT_MS    5000        /* a cache write without an answer is repeated */
-#define LIMIT_CACHE_MESSAGES      100         /* kept of a channel; the oldest go */
-#define LIMIT_CACHE_MESSAGE_TTL_S (24 * 3600) /* a channel's messages, after its last one */
-#define LIMIT_CACHE_USER_TTL_S    (7 * 24 * 3600)
-#define LIMIT_CACHE_EVENT_USERS   1000  /* users written for one event's list of members; all stand in the members */
-#define LIMIT_CACHE_PENDING       16384 /* commands under way; the shard waits then */
+#define LIMIT_SHARE_SLOTS           4096   /* shards of an application, partitions of a worker group */
+#define LIMIT_SHARE_RELEASES        256    /* slots given back in one tick; the others wait for the next */
+#define LIMIT_BROKER_QUEUE_MESSAGES 100000 /* in one partition of a worker group; over it the broker refuses */
+#define LIMIT_SHARD_PENDING_EVENTS  4096   /* of a shard, not confirmed; then it stops reading */
+#define LIMIT_SHARD_PENDING_BYTES   (64u << 20)
+#define LIMIT_SHARD_PUBLISHING      1024        /* of a shard, under way to the broker */
+#define LIMIT_CACHE_TIMEOUT_MS      5000        /* a cache write without an answer is repeated */
+#define LIMIT_CACHE_MESSAGES        100         /* kept of a channel; the oldest go */
+#define LIMIT_CACHE_MESSAGE_TTL_S   (24 * 3600) /* a channel's messages, after its last one */
+#define LIMIT_CACHE_USER_TTL_S      (7 * 24 * 3600)
+#define LIMIT_CACHE_EVENT_USERS     1000  /* users written for one event's list of members; all stand in the members */
+#define LIMIT_CACHE_PENDING         16384 /* commands under way; the shard waits then */
 
 /* outbox and nonces */
 #define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */

@@ -384,3 +384,9 @@ void ws_client_close(struct ws_client *c, int code, const char *reason)
     else
         client_cut(c, code, "closed before it was open");
 }
+
+void ws_client_abort(struct ws_client *c)
+{
+    if (!c->over)
+        client_cut(c, 1006, "aborted");
+}

@@ -32,3 +32,5 @@ int ws_client_send(struct ws_client *c, bool binary, struct str data); /* 0, -EN
  * most what was read already is still delivered. */
 void ws_client_pause(struct ws_client *c, bool paused);
 void ws_client_close(struct ws_client *c, int code, const char *reason);
+/* Drops the connection without a word; on_close (1006) is called before it returns. */
+void ws_client_abort(struct ws_client *c);

@@ -370,14 +370,14 @@ class Stack(_Folder, _Accounts):
         try:
             alive = [process for process in self.processes if process.running()]
             for process in alive:
-                process.signal(signal.SIGTERM)  # all at once; a second one would mean: at once, without grace
+                process.signal(signal.SIGTERM)
             for process in alive:
                 try:
-                    code = process.popen.wait(20)
+                    code = process.stop()
                     if code != 0:
                         problems.append(f"{process.name} exited with {code}\n{process.log_tail(15)}")
-                except subprocess.TimeoutExpired:
-                    problems.append(f"{process.name} did not stop within 20 s of SIGTERM\n{process.log_tail(15)}")
+                except AssertionError as error:
+                    problems.append(str(error))
         finally:
             for process in self.processes:
                 process.kill()

@@ -1,0 +1,40 @@
+/* One shard at the upstream's gateway: connect, IDENTIFY or RESUME, heartbeats, dispatches into the pipeline; it comes
+ * back by itself. A state machine (steps in connection.c); loop thread only.
+ * Source: Discord API documentation, "Gateway: Connections". */
+#pragma once
+
+#include "cache/writer.h"
+#include "gateway/shard/session.h"
+#include "gateway/shard/upstream.h"
+#include "platform/io/amqp.h"
+
+struct connection;
+
+struct connection_options {
+    struct session_key key; /* which shard, of how many */
+    uint64_t epoch;         /* the lease's */
+    struct upstream *upstream;
+    struct cache_writer *cache;
+    struct amqp_publisher *publisher;
+    const char *ca_file; /* NULL: the system's */
+    uint32_t intents;
+    bool compress;
+    /* The lease stands. */
+    bool (*holds)(unsigned shard, void *arg);
+    /* The gateway's address and limits may be out of date: ask again, in the background. */
+    void (*stale)(void *arg);
+    void *arg;
+};
+
+struct connection *connection_new(const struct connection_options *o);
+/* Closes without ending the session, lets what was received reach the broker (timeout_ms at most), stores how far it
+ * got, then calls left. */
+void connection_leave(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg));
+/* The shard is another's: stops at once. The connection frees itself, here and after left. */
+void connection_drop(struct connection *c);
+
+bool connection_is_live(const struct connection *c);
+bool connection_is_down(const struct connection *c); /* the upstream refused for good; an operator has to act */
+const char *connection_step(const struct connection *c);
+/* Redis or RabbitMQ came back, the lease was renewed: what waits goes on. */
+void connection_kick(struct connection *c);

@@ -1,0 +1,461 @@
+/* Events between a gateway connection and the broker. Loop thread. */
+#include "gateway/shard/pipeline.h"
+
+#include "cache/broker.h"
+#include "platform/base/clock.h"
+#include "platform/base/limits.h"
+#include "platform/base/list.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/base/metrics.h"
+#include "platform/io/loop.h"
+#include "platform/protocol/envelope.h"
+#include <stdio.h>
+
+#define RETRY_MS 100
+#define MARK_MS  25
+
+METRIC_DEFINE(metric_events, METRIC_COUNTER, "guildhall_shard_events_total", "Dispatches received");
+METRIC_DEFINE(metric_confirmed, METRIC_COUNTER, "guildhall_shard_confirmed_total", "Events confirmed by the broker");
+METRIC_DEFINE(metric_repeated, METRIC_COUNTER, "guildhall_shard_repeated_total", "Publishes that had to be repeated");
+METRIC_DEFINE(metric_shed, METRIC_COUNTER, "guildhall_shard_shed_total",
+              "Presence and typing events dropped because the broker or Redis was behind");
+METRIC_DEFINE(metric_pending, METRIC_GAUGE, "guildhall_shard_pending", "Events not confirmed yet");
+METRIC_DEFINE(metric_publish, METRIC_HISTOGRAM, "guildhall_shard_publish_seconds", "From publishing to the confirm");
+
+/* A session, as long as an event of it is under way. */
+struct session {
+    unsigned refs;
+    uint64_t epoch, generation;
+    char id[];
+};
+
+enum stage { STAGE_NEW, STAGE_BUSY, STAGE_DONE }; /* BUSY: asked, no answer yet */
+
+struct event {
+    struct list link;
+    struct pipeline *pipeline; /* NULL: it is gone, only answers are waited for */
+    struct session *session;
+    uint64_t seq, tag, guild;
+    enum stage cached, published;
+    uint64_t published_ns;
+    size_t bytes, type_bytes;
+    char text[]; /* type, then data */
+};
+
+struct pipeline {
+    struct pipeline_options o;
+    struct list events;
+    unsigned count;
+    size_t bytes;
+    struct session *session;           /* of the next event */
+    struct session *confirmed_session; /* and of the last one confirmed */
+    uint64_t confirmed;
+    struct list *cache_at, *publish_at; /* the first that was not asked for yet; the head itself: none */
+    unsigned caching, publishing;
+    bool cache_failed,
+        publish_failed; /* nothing more is asked until what is under way is back; then from the failure */
+    bool paused, marked;
+    struct loop_timer *retry, *mark;
+};
+
+static void session_unref(struct session *s)
+{
+    if (s && --s->refs == 0)
+        mem_free(s);
+}
+
+static struct session *session_ref(struct session *s)
+{
+    s->refs++;
+    return s;
+}
+
+static struct str event_type_of(const struct event *e)
+{
+    return (struct str){e->text, e->type_bytes};
+}
+
+static struct str event_data_of(const struct event *e)
+{
+    return (struct str){e->text + e->type_bytes, e->bytes - e->type_bytes};
+}
+
+static void event_free(struct event *e)
+{
+    session_unref(e->session);
+    mem_free(e);
+}
+
+static void run(struct pipeline *p);
+
+/* --- the end of the way --- */
+
+static void advance(struct pipeline *p)
+{
+    uint64_t before = p->confirmed;
+    struct session *session_before = p->confirmed_session;
+
+    for (struct list *it; (it = list_first(&p->events)) != NULL;) {
+        struct event *e = LIST_ENTRY(it, struct event, link);
+
+        if (e->published != STAGE_DONE)
+            break;
+        if (p->cache_at == it)
+            p->cache_at = it->next;
+        if (p->publish_at == it)
+            p->publish_at = it->next;
+        list_remove(it);
+        p->count--;
+        p->bytes -= e->bytes;
+        metric_add(&metric_pending, -1);
+        p->confirmed = e->seq;
+        if (p->confirmed_session != e->session) {
+            session_unref(p->confirmed_session);
+            p->confirmed_session = session_ref(e->session);
+        }
+        event_free(e);
+    }
+    if (p->confirmed != before || p->confirmed_session != session_before)
+        p->o.confirmed(p->o.arg);
+}
+
+static void pause_check(struct pipeline *p)
+{
+    bool full = p->count >= LIMIT_SHARD_PENDING_EVENTS || p->bytes >= LIMIT_SHARD_PENDING_BYTES;
+    bool low = p->count < LIMIT_SHARD_PENDING_EVENTS / 2 && p->bytes < LIMIT_SHARD_PENDING_BYTES / 2;
+
+    if ((!p->paused && full) || (p->paused && low)) {
+        p->paused = full;
+        p->o.pause(p->paused, p->o.arg);
+    }
+}
+
+static void retry_later(struct pipeline *p)
+{
+    loop_timer_start(p->retry, RETRY_MS, 0);
+}
+
+static void on_retry(void *arg)
+{
+    pipeline_kick(arg);
+}
+
+/* --- into the cache --- */
+
+static void on_cached(enum cache_result r, void *arg)
+{
+    struct event *e = arg;
+    struct pipeline *p = e->pipeline;
+
+    if (!p) {
+        if (e->published != STAGE_BUSY)
+            event_free(e);
+        return;
+    }
+    p->caching--;
+    e->cached = r == CACHE_RETRY ? STAGE_NEW : STAGE_DONE;
+    if (r == CACHE_RETRY)
+        p->cache_failed = true;
+    if (r == CACHE_FENCED)
+        p->o.fenced(p->o.arg); /* may free the pipeline, in a later turn */
+    if (p->cache_failed && p->caching == 0)
+        retry_later(p);
+    run(p);
+}
+
+static void cache_next(struct pipeline *p)
+{
+    while (p->cache_at != &p->events && !p->cache_failed && !cache_writer_busy(p->o.cache)) {
+        struct event *e = LIST_ENTRY(p->cache_at, struct event, link);
+        struct cache_place at = {e->session->epoch, e->session->generation, e->seq};
+
+        p->cache_at = p->cache_at->next;
+        if (e->cached != STAGE_NEW)
+            continue;
+        e->cached = STAGE_BUSY;
+        if (cache_write(p->o.cache, event_type_of(e), event_data_of(e), &at, on_cached, e))
+            p->caching++;
+        else
+            e->cached = STAGE_DONE;
+    }
+    if (p->cache_at != &p->events && p->caching == 0 && !p->cache_failed)
+        retry_later(p); /* other shards fill the writer */
+}
+
+/* --- to the broker --- */
+
+static void on_published(int error, void *arg)
+{
+    struct event *e = arg;
+    struct pipeline *p = e->pipeline;
+
+    e->published = error ? STAGE_NEW : STAGE_DONE;
+    if (!p) {
+        event_free(e);
+        return;
+    }
+    p->publishing--;
+    if (error) {
+        p->publish_failed = true;
+        metric_add(&metric_repeated, 1);
+    } else {
+        metric_add(&metric_confirmed, 1);
+        metric_observe_us(&metric_publish, (int64_t)((clock_mono_ns() - e->published_ns) / 1000));
+    }
+    if (p->publish_failed && p->publishing == 0)
+        retry_later(p);
+    advance(p);
+    run(p);
+}
+
+static void publish(struct pipeline *p, struct event *e)
+{
+    struct buf BUF_AUTO key = BUF_INIT(512), id = BUF_INIT(512), guild = BUF_INIT(64);
+    struct str type = event_type_of(e);
+    char name[80];
+
+    broker_routing_key(&key, p->o.application, type, broker_partition(e->tag));
+    buf_adds(&id, e->session->id);
+    buf_addc(&id, ':');
+    buf_add_u64(&id, e->seq);
+    if (e->guild)
+        buf_add_u64(&guild, e->guild);
+    snprintf(name, sizeof(name), "%.*s", STR_ARG(type));
+    struct amqp_header headers[] = {
+        {.name = BROKER_HEADER_SHARD, .is_int = true, .number = p->o.shard},
+        {.name = BROKER_HEADER_SHARDS, .is_int = true, .number = p->o.shard_count},
+        {.name = BROKER_HEADER_SEQ, .is_int = true, .number = (int64_t)e->seq},
+        {.name = BROKER_HEADER_GUILD, .value = buf_str(&guild)},
+        {.name = BROKER_HEADER_SESSION, .value = str_c(e->session->id)},
+        {.name = BROKER_HEADER_EPOCH, .is_int = true, .number = (int64_t)e->session->epoch},
+    };
+    struct amqp_message m = {.exchange = BROKER_EXCHANGE,
+                             .routing_key = key.data,
+                             .body = event_data_of(e),
+                             .persistent = true,
+                             .message_id = id.data,
+                             .type = name,
+                             .headers = headers,
+                             .header_count = sizeof(headers) / sizeof(headers[0])};
+    e->published = STAGE_BUSY;
+    e->published_ns = clock_mono_ns();
+    p->publishing++;
+    amqp_publish(p->o.publisher, &m, on_published, e);
+}
+
+static void publish_next(struct pipeline *p)
+{
+    if (p->publish_at == &p->events || p->publish_failed)
+        return;
+    if (!p->o.may_publish(p->o.arg)) {
+        retry_later(p);
+        return;
+    }
+    while (p->publish_at != &p->events && p->publishing < LIMIT_SHARD_PUBLISHING) {
+        struct event *e = LIST_ENTRY(p->publish_at, struct event, link);
+
+        if (e->cached != STAGE_DONE)
+            break;
+        p->publish_at = p->publish_at->next;
+        if (e->published == STAGE_NEW)
+            publish(p, e);
+    }
+}
+
+static void run(struct pipeline *p)
+{
+    cache_next(p);
+    publish_next(p);
+    advance(p); /* what was shed may stand at the head */
+    pause_check(p);
+    if (!p->marked && p->cache_at != p->events.next) {
+        p->marked = true;
+        loop_timer_start(p->mark, MARK_MS, 0);
+    }
+}
+
+void pipeline_kick(struct pipeline *p)
+{
+    if (p->cache_failed && p->caching == 0) {
+        p->cache_failed = false;
+        p->cache_at = p->events.next;
+    }
+    if (p->publish_failed && p->publishing == 0) {
+        p->publish_failed = false;
+        p->publish_at = p->events.next;
+    }
+    run(p);
+}
+
+/* --- the beginning --- */
+
+struct ids {
+    struct str guild_id, channel_id, user_id, id;
+};
+
+static int ids_take(struct str key, struct str value, void *arg)
+{
+    struct ids *ids = arg;
+
+    if (str_eq(key, STR("guild_id")))
+        ids->guild_id = value;
+    else if (str_eq(key, STR("channel_id")))
+        ids->channel_id = value;
+    else if (str_eq(key, STR("user_id")))
+        ids->user_id = value;
+    else if (str_eq(key, STR("id")))
+        ids->id = value;
+    return 0;
+}
+
+static uint64_t id_read(struct str raw)
+{
+    struct str s = raw;
+    uint64_t id;
+
+    json_str_plain(raw, &s);
+    return str_to_u64(s, &id) == 0 ? id : 0;
+}
+
+/* The guild the event belongs to, and what its partition is chosen by. */
+static void event_place(struct event *e)
+{
+    struct str type = event_type_of(e);
+    struct ids ids = {0};
+
+    json_members_scan(event_data_of(e), ids_take, &ids);
+    e->guild = id_read(ids.guild_id);
+    if (!e->guild &&
+        (str_eq(type, STR("GUILD_CREATE")) || str_eq(type, STR("GUILD_UPDATE")) || str_eq(type, STR("GUILD_DELETE"))))
+        e->guild = id_read(ids.id);
+    bool is_channel = str_starts(type, STR("CHANNEL_")) && !ids.channel_id.n;
+    uint64_t outside = id_read(is_channel ? ids.id : ids.channel_id.n ? ids.channel_id : ids.user_id);
+    e->tag = e->guild ? e->guild : outside;
+}
+
+/* Presence and typing are worth nothing late: they go first when something is behind. */
+static bool is_shed(const struct pipeline *p, struct str type)
+{
+    if (p->count < LIMIT_SHARD_PENDING_EVENTS / 4)
+        return false;
+    return str_eq(type, STR("PRESENCE_UPDATE")) || str_eq(type, STR("TYPING_START"));
+}
+
+void pipeline_push(struct pipeline *p, uint64_t seq, struct str type, struct str data)
+{
+    struct event *e = mem_alloc(sizeof(*e) + type.n + data.n);
+
+    *e = (struct event){
+        .pipeline = p, .session = session_ref(p->session), .seq = seq, .bytes = type.n + data.n, .type_bytes = type.n};
+    memcpy(e->text, type.p, type.n);
+    memcpy(e->text + type.n, data.p, data.n);
+    metric_add(&metric_events, 1);
+    metric_add(&metric_pending, 1);
+    if (is_shed(p, type)) {
+        e->cached = e->published = STAGE_DONE;
+        metric_add(&metric_shed, 1);
+    } else {
+        event_place(e);
+    }
+    bool cache_idle = p->cache_at == &p->events, publish_idle = p->publish_at == &p->events;
+    list_append(&p->events, &e->link);
+    p->count++;
+    p->bytes += e->bytes;
+    if (cache_idle)
+        p->cache_at = &e->link;
+    if (publish_idle)
+        p->publish_at = &e->link;
+    run(p);
+}
+
+/* --- the marker: how far the cache is, told a few times a second --- */
+
+static void on_mark(void *arg)
+{
+    struct pipeline *p = arg;
+    const struct event *last = NULL;
+
+    p->marked = false;
+    LIST_FOREACH(it, &p->events)
+    {
+        const struct event *e = LIST_ENTRY(it, struct event, link);
+        if (e->cached != STAGE_DONE)
+            break;
+        last = e;
+    }
+    const struct session *s = last ? last->session : p->confirmed_session;
+    if (!s)
+        return;
+    struct cache_place at = {s->epoch, s->generation, last ? last->seq : p->confirmed};
+    cache_mark(p->o.cache, p->o.shard, p->o.shard_count, str_c(s->id), &at);
+}
+
+/* --- life --- */
+
+struct pipeline *pipeline_new(const struct pipeline_options *o)
+{
+    struct pipeline *p = MEM_NEW(struct pipeline);
+
+    p->o = *o;
+    list_init(&p->events);
+    p->cache_at = p->publish_at = &p->events;
+    p->retry = loop_timer_new(on_retry, p);
+    p->mark = loop_timer_new(on_mark, p);
+    return p;
+}
+
+void pipeline_free(struct pipeline *p)
+{
+    LIST_FOREACH_SAFE(it, &p->events)
+    {
+        struct event *e = LIST_ENTRY(it, struct event, link);
+
+        list_remove(it);
+        e->pipeline = NULL;
+        metric_add(&metric_pending, -1);
+        if (e->cached != STAGE_BUSY && e->published != STAGE_BUSY)
+            event_free(e);
+    }
+    session_unref(p->session);
+    session_unref(p->confirmed_session);
+    loop_timer_free(p->retry);
+    loop_timer_free(p->mark);
+    mem_free(p);
+}
+
+void pipeline_session(struct pipeline *p, struct str session, uint64_t epoch, uint64_t generation, uint64_t confirmed)
+{
+    struct session *s = mem_alloc(sizeof(*s) + session.n + 1);
+
+    *s = (struct session){.refs = 1, .epoch = epoch, .generation = generation};
+    memcpy(s->id, session.p, session.n);
+    s->id[session.n] = 0;
+    session_unref(p->session);
+    p->session = s;
+    if (list_empty(&p->events)) {
+        session_unref(p->confirmed_session);
+        p->confirmed_session = session_ref(s);
+        p->confirmed = confirmed;
+    }
+}
+
+uint64_t pipeline_confirmed(const struct pipeline *p)
+{
+    return p->confirmed;
+}
+
+struct str pipeline_session_id(const struct pipeline *p)
+{
+    return p->confirmed_session ? str_c(p->confirmed_session->id) : STR("");
+}
+
+bool pipeline_is_empty(const struct pipeline *p)
+{
+    return list_empty(&p->events);
+}
+
+bool pipeline_is_paused(const struct pipeline *p)
+{
+    return p->paused;
+}
