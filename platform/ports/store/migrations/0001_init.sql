@@ -20,6 +20,7 @@ CREATE UNIQUE INDEX users_username ON users (username, discriminator);
 
 CREATE TABLE token_versions (user_id BIGINT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE, version BIGINT NOT NULL);
 CREATE TABLE fixed_tokens (token TEXT PRIMARY KEY, user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE);
+CREATE INDEX fixed_tokens_user ON fixed_tokens (user_id);
 
 CREATE TABLE applications (
     id BIGINT PRIMARY KEY,
@@ -87,6 +88,7 @@ CREATE TABLE channels (
     last_pin_ms BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX channels_guild ON channels (guild_id);
+CREATE INDEX channels_parent ON channels (parent_id) WHERE parent_id IS NOT NULL;
 
 CREATE TABLE channel_overwrites (
     channel_id BIGINT NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
@@ -103,6 +105,7 @@ CREATE TABLE dm_pairs (
     channel_id BIGINT NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
     PRIMARY KEY (user_low, user_high)
 );
+CREATE INDEX dm_pairs_channel ON dm_pairs (channel_id);
 CREATE TABLE channel_recipients (
     channel_id BIGINT NOT NULL REFERENCES channels (id) ON DELETE CASCADE,
     user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -146,6 +149,7 @@ CREATE TABLE invites (
     created_ms BIGINT NOT NULL
 );
 CREATE INDEX invites_guild ON invites (guild_id);
+CREATE INDEX invites_channel ON invites (channel_id);
 
 CREATE TABLE messages (
     channel_id BIGINT NOT NULL,
