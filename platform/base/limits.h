@@ -116,7 +116,7 @@
 /* SQL */
 #define LIMIT_SQL_QUEUE        16384       /* batches waiting for a connection; over it -EAGAIN at once */
 #define LIMIT_SQL_PIPELINE     32          /* batches sent on one connection and not answered; the others wait */
-#define LIMIT_SQL_GROUP        64          /* batches SQLite commits together */
+#define LIMIT_SQL_GROUP        64          /* batches that share one commit */
 #define LIMIT_SQL_DEADLINE_MS  10000       /* from the call to the answer; over it -EAGAIN unsent, -EHOSTDOWN sent */
 #define LIMIT_SQL_DOWN_MS      5000        /* a batch waits so long for a connection when there is none: -EHOSTDOWN */
 #define LIMIT_SQL_LOCK_MS      3000        /* wait for a row or table lock; over it -EAGAIN */

@@ -20,6 +20,7 @@ struct sql_request {
     const char *script;         /* SQLite: instead of statements */
     bool read_only;
     bool waiting, done;
+    bool alone; /* was in a group that failed: runs by itself now */
     int error;
     int losses;        /* connections lost under it */
     int retries;       /* after deadlocks and their like */

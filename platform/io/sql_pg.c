@@ -9,8 +9,9 @@
 
 #include <errno.h>
 
-#define TICK_MS  250
-#define STALL_MS 50 /* a connection silent for so long waits for a lock or for a slow statement: others come first */
+#define TICK_MS      250
+#define SHARED_DEPTH 2  /* one that the server works on, one for it to find next */
+#define STALL_MS     50 /* a connection silent for so long waits for a lock or for a slow statement: others come first */
 
 METRIC_DEFINE(metric_queued, METRIC_GAUGE, "guildhall_sql_queued", "Batches waiting for a PostgreSQL connection");
 
@@ -36,6 +37,7 @@ struct pg_stmt *pg_stmt_get(struct pg *pool, const struct sql_stmt *stmt)
     st->id = pool->stmt_count++;
     st->source = mem_strdup(stmt->text);
     st->shape = sql_text_rewrite(SQL_DIALECT_POSTGRES, stmt->text, stmt->rows_min, &text);
+    st->plain_insert = stmt->rows_min <= 1 && sql_text_is_plain_insert(stmt->text);
     st->text = buf_steal(&text, NULL);
     CHECK(st->text);
     map_put(&pool->stmts, key, st);
@@ -63,20 +65,29 @@ static bool any_up(const struct pg *pool, bool reads)
     return false;
 }
 
-static bool has_room(const struct pg_conn *c)
+static bool may_share(struct pg *pool, const struct sql_request *r)
 {
-    return c->state == PG_UP && c->batches < LIMIT_SQL_PIPELINE && !(c->poll_events & UV_WRITABLE);
+    bool plain = !r->read_only && !r->alone;
+    for (int i = 0; i < r->count && plain; i++)
+        plain = pg_stmt_get(pool, &r->stmts[i])->plain_insert;
+    return plain;
 }
 
-/* The connection that takes the request; NULL when all are full, or slow to take what they have. What was in a deadlock
- * goes to the first: one behind the other, they do not meet again. */
-static struct pg_conn *conn_choose(struct pg *pool, const struct sql_request *r, int64_t now_ms)
+static bool has_room(const struct pg_conn *c, unsigned depth)
+{
+    return c->state == PG_UP && c->batches < depth && !(c->poll_events & UV_WRITABLE);
+}
+
+/* The connection that takes the request; NULL when all are full, or slow to take what they have. Who shares waits for
+ * a connection that is nearly free, so that groups form by themselves. What was in a deadlock goes to the first: one
+ * behind the other, they do not meet again. */
+static struct pg_conn *conn_choose(struct pg *pool, const struct sql_request *r, bool shares, int64_t now_ms)
 {
     struct pg_conn *best = NULL;
     unsigned best_cost = UINT_MAX;
     for (int i = 0; i < pool->conn_count; i++) {
         struct pg_conn *c = &pool->conns[i];
-        if (c->reads != r->read_only || !has_room(c))
+        if (c->reads != r->read_only || !has_room(c, shares ? SHARED_DEPTH : LIMIT_SQL_PIPELINE))
             continue;
         if (r->retries > 0)
             return c;
@@ -89,22 +100,44 @@ static struct pg_conn *conn_choose(struct pg *pool, const struct sql_request *r,
     return best;
 }
 
-static void send_queued(struct pg *pool, struct list *queue)
+/* Takes the first request off the queue, and those behind it that may share its transaction: an even part of what is
+ * queued for each connection. */
+static int group_take(struct pg *pool, bool reads, bool shares, struct sql_request *group[LIMIT_SQL_GROUP])
 {
+    unsigned writers = 0, count = 0;
+    for (int i = 0; i < pool->conn_count; i++)
+        writers += pool->conns[i].state == PG_UP && !pool->conns[i].reads;
+    unsigned want = shares && writers ? (pool->queued[reads] + writers - 1) / writers : 1;
+    while (count < want && count < LIMIT_SQL_GROUP && !list_empty(&pool->queues[reads])) {
+        struct sql_request *r = LIST_ENTRY(list_first(&pool->queues[reads]), struct sql_request, link);
+        if (count > 0 && !may_share(pool, r))
+            break;
+        list_remove(&r->link);
+        pool->queued[reads]--;
+        group[count++] = r;
+    }
+    return (int)count;
+}
+
+static void send_queued(struct pg *pool, bool reads)
+{
+    struct sql_request *group[LIMIT_SQL_GROUP];
     int64_t now_ms = clock_mono_ms();
-    while (!pool->sql.closing && !list_empty(queue)) {
-        struct sql_request *r = LIST_ENTRY(list_first(queue), struct sql_request, link);
-        struct pg_conn *c = conn_choose(pool, r, now_ms);
+    while (!pool->sql.closing && !list_empty(&pool->queues[reads])) {
+        struct sql_request *first = LIST_ENTRY(list_first(&pool->queues[reads]), struct sql_request, link);
+        bool shares = may_share(pool, first);
+        struct pg_conn *c = conn_choose(pool, first, shares, now_ms);
         if (!c)
             return;
-        list_remove(&r->link);
-        pool->queued--;
-        if (pg_send_request(c, r)) {
+        int count = group_take(pool, reads, shares, group);
+        if (pg_send_requests(c, group, count)) {
             pg_conn_flush(c);
             continue;
         }
-        list_append(queue->next, &r->link); /* in front again: without its Sync it cannot have committed */
-        pool->queued++;
+        while (count-- > 0) { /* in front again, in order */
+            list_append(pool->queues[reads].next, &group[count]->link);
+            pool->queued[reads]++;
+        }
         pg_conn_lost(c, PQerrorMessage(c->pg));
     }
 }
@@ -113,15 +146,15 @@ static void pump(void *arg)
 {
     struct pg *pool = arg;
     pool->pump_posted = false;
-    for (int i = 0; i < 2; i++)
-        send_queued(pool, &pool->queues[i]);
-    metric_set(&metric_queued, pool->queued);
+    send_queued(pool, false);
+    send_queued(pool, true);
+    metric_set(&metric_queued, pool->queued[0] + pool->queued[1]);
     sql_unref(&pool->sql);
 }
 
 void pg_pump_later(struct pg *pool)
 {
-    if (pool->pump_posted || pool->sql.closing)
+    if (pool->pump_posted || pool->sql.closing || pool->queued[0] + pool->queued[1] == 0)
         return;
     pool->pump_posted = true;
     sql_ref(&pool->sql);
@@ -131,12 +164,12 @@ void pg_pump_later(struct pg *pool)
 static void pg_submit(struct sql *db, struct sql_request *r)
 {
     struct pg *pool = pg_of(db);
-    if (pool->queued >= LIMIT_SQL_QUEUE) {
+    if (pool->queued[0] + pool->queued[1] >= LIMIT_SQL_QUEUE) {
         sql_request_finish(r, -EAGAIN);
         return;
     }
     list_append(&pool->queues[r->read_only], &r->link);
-    pool->queued++;
+    pool->queued[r->read_only]++;
     if (!pool->ticking)
         loop_timer_start(pool->tick, TICK_MS, TICK_MS);
     pool->ticking = true;
@@ -154,7 +187,7 @@ static void expire_queued(struct pg *pool, bool reads, int64_t now_ms, struct li
         if (now_ms < r->deadline_ms && (up || now_ms - r->queued_ms < LIMIT_SQL_DOWN_MS))
             continue;
         list_remove(it);
-        pool->queued--;
+        pool->queued[reads]--;
         r->error = up ? -EAGAIN : -EHOSTDOWN;
         list_append(finished, it);
     }
@@ -166,11 +199,14 @@ static void expire_sent(struct pg_conn *c, int64_t now_ms, struct list *finished
     LIST_FOREACH(it, &c->segments)
     {
         struct pg_segment *s = LIST_ENTRY(it, struct pg_segment, link);
-        if (!s->req || now_ms < s->req->deadline_ms)
-            continue;
-        s->req->error = -EHOSTDOWN;
-        list_append(finished, &s->req->link);
-        s->req = NULL;
+        for (int i = 0; i < s->part_count; i++) {
+            struct sql_request *r = s->parts[i].req;
+            if (!r || now_ms < r->deadline_ms)
+                continue;
+            r->error = -EHOSTDOWN;
+            list_append(finished, &r->link);
+            s->parts[i].req = NULL;
+        }
     }
 }
 
@@ -195,7 +231,7 @@ static void on_tick(void *arg)
     struct pg *pool = arg;
     struct list finished = LIST_INIT(finished);
     int64_t now_ms = clock_mono_ms();
-    bool busy = pool->queued > 0;
+    bool busy = pool->queued[0] + pool->queued[1] > 0;
     sql_ref(&pool->sql);
     expire_queued(pool, false, now_ms, &finished);
     expire_queued(pool, true, now_ms, &finished);
@@ -319,7 +355,7 @@ static void pg_stop(struct sql *db)
             list_append(&finished, it);
         }
     }
-    pool->queued = 0;
+    pool->queued[0] = pool->queued[1] = 0;
     for (int i = 0; i < pool->conn_count; i++)
         pg_conn_stop(&pool->conns[i]);
     sql_finish_all(&finished);

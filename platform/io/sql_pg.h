@@ -17,6 +17,7 @@ struct pg_stmt {
     char *source; /* copy of the caller's text: shows one that was not static after all */
     char *text;   /* rewritten */
     enum sql_shape shape;
+    bool plain_insert; /* may share a transaction with others of its kind */
 };
 
 /* The same on one connection. */
@@ -26,14 +27,20 @@ struct pg_prepared {
     int error;           /* why the last prepare failed */
 };
 
-/* What goes out between two Syncs: one implicit transaction. */
+/* What goes out between two Syncs: one implicit transaction. Batches that only insert share one, because each commit
+ * waits for the disk; when one of them fails, each runs alone. */
+struct pg_part {
+    struct sql_request *req; /* NULL: given up, its results are dropped */
+    int count;               /* statements */
+};
 struct pg_segment {
     struct list link;
     enum { PG_SEGMENT_SETUP, PG_SEGMENT_PREPARE, PG_SEGMENT_BATCH } kind;
-    struct sql_request *req; /* BATCH; NULL: given up, its results are dropped */
-    int answered;            /* statements whose result came */
-    int error;               /* the first one's */
-    struct pg_stmt *stmts[]; /* PREPARE: one; BATCH: as the request's */
+    struct pg_stmt *stmt; /* PREPARE */
+    int error;            /* the first one */
+    int part, answered;   /* where the next result belongs */
+    int part_count;       /* BATCH */
+    struct pg_part parts[];
 };
 
 struct pg_conn {
@@ -47,7 +54,7 @@ struct pg_conn {
     struct loop_timer *timer; /* WAITING: the next try; CONNECTING, SETUP: it takes too long */
     int64_t backoff_ms;
     struct list segments; /* sent, oldest first */
-    unsigned batches;     /* of them */
+    unsigned batches;     /* of them, segments of kind BATCH */
     int64_t progress_ms;  /* when something came last, or the first was sent */
     bool bad;             /* cut it when this turn's results are read */
     bool ended;           /* the server said FATAL: it ran nothing behind the oldest segment */
@@ -60,8 +67,8 @@ struct pg {
     struct pg_conn *conns;
     int conn_count;
     struct list queues[2]; /* requests, oldest first: [0] writes, [1] reads */
-    unsigned queued;       /* in both */
-    struct map stmts;      /* by text address and rows_min */
+    unsigned queued[2];
+    struct map stmts; /* by text address and rows_min */
     unsigned stmt_count;
     struct loop_timer *tick;
     bool pump_posted, ticking, down_logged;
@@ -99,8 +106,8 @@ void pg_conn_up(struct pg_conn *c); /* the setup segment was answered */
 
 /* sql_pg_pipe.c */
 bool pg_send_setup(struct pg_conn *c);
-/* False: the connection is broken and the request was not sent in whole (no Sync: it cannot commit). */
-bool pg_send_request(struct pg_conn *c, struct sql_request *r);
+/* Sends requests as one segment. False: the connection is broken, and without a Sync nothing of them can commit. */
+bool pg_send_requests(struct pg_conn *c, struct sql_request **requests, int count);
 /* Reads what came; requests that are answered go to `finished`. */
 void pg_read_results(struct pg_conn *c, struct list *finished);
 

@@ -167,15 +167,31 @@ void pg_conn_up(struct pg_conn *c)
 
 /* --- losing ----------------------------------------------------------------------------------------------------- */
 
-/* What may be sent again: reads, and everything behind the batch that the server's FATAL answered. */
-static bool may_be_sent_again(const struct pg_conn *c, const struct pg_segment *s)
+/* What may be sent again: reads, everything behind the batch that the server's FATAL answered, and a group that failed
+ * before its connection did. */
+static bool may_be_sent_again(const struct pg_conn *c, const struct pg_segment *s, struct sql_request *r)
 {
-    struct sql_request *r = s->req;
+    bool lost = !s->error || s->error == -EHOSTDOWN;
     if (c->pool->sql.closing)
         return false;
     if (c->ended && c->segments.next != &s->link)
         return true;
-    return c->reads && (!s->error || s->error == -EHOSTDOWN) && ++r->losses <= READ_LOSSES_MAX;
+    if (s->part_count > 1 && !lost) {
+        r->alone = true;
+        return true;
+    }
+    return c->reads && lost && ++r->losses <= READ_LOSSES_MAX;
+}
+
+static void request_drop(struct pg_conn *c, const struct pg_segment *s, struct sql_request *r, struct list *finished)
+{
+    if (may_be_sent_again(c, s, r)) {
+        list_append(c->pool->queues[c->reads].next, &r->link); /* before the first */
+        c->pool->queued[c->reads]++;
+    } else {
+        r->error = s->error ? s->error : -EHOSTDOWN;
+        list_append(finished->next, &r->link);
+    }
 }
 
 /* Answers what was sent, or puts it at the front of the queue, in order. A write without an answer may have happened.
@@ -184,14 +200,9 @@ static void segments_drop(struct pg_conn *c, struct list *finished)
 {
     while (!list_empty(&c->segments)) {
         struct pg_segment *s = LIST_ENTRY(c->segments.prev, struct pg_segment, link);
-        struct sql_request *r = s->req;
-        if (r && may_be_sent_again(c, s)) {
-            list_append(c->pool->queues[c->reads].next, &r->link); /* before the first */
-            c->pool->queued++;
-        } else if (r) {
-            r->error = s->error ? s->error : -EHOSTDOWN;
-            list_append(finished->next, &r->link);
-        }
+        for (int i = s->part_count - 1; i >= 0; i--)
+            if (s->parts[i].req)
+                request_drop(c, s, s->parts[i].req, finished);
         list_remove(&s->link);
         mem_free(s);
     }
@@ -238,8 +249,7 @@ void pg_conn_lost(struct pg_conn *c, const char *why)
     int64_t delay = c->backoff_ms + (int64_t)(clock_mono_ns() % (uint64_t)c->backoff_ms) / 2;
     c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MAX_MS ? c->backoff_ms * 2 : BACKOFF_MAX_MS;
     loop_timer_start(c->timer, delay, 0);
-    if (pool->queued)
-        pg_pump_later(pool);
+    pg_pump_later(pool);
     sql_finish_all(&finished);
     sql_unref(&pool->sql);
 }
@@ -265,8 +275,7 @@ static void work_step(struct pg_conn *c)
         pg_conn_lost(c, c->bad ? "this server cannot serve us" : PQerrorMessage(c->pg));
     else
         pg_conn_flush(c);
-    if (c->pool->queued)
-        pg_pump_later(c->pool);
+    pg_pump_later(c->pool);
     sql_finish_all(&finished);
 }
 

@@ -16,10 +16,11 @@ enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23 };
 
 /* --- sending ---------------------------------------------------------------------------------------------------- */
 
-static struct pg_segment *segment_add(struct pg_conn *c, int kind, int stmt_count)
+static struct pg_segment *segment_add(struct pg_conn *c, int kind, int part_count)
 {
-    struct pg_segment *s = mem_zalloc(sizeof(*s) + sizeof(s->stmts[0]) * (size_t)stmt_count);
+    struct pg_segment *s = mem_zalloc(sizeof(*s) + sizeof(s->parts[0]) * (size_t)part_count);
     s->kind = (typeof(s->kind))kind;
+    s->part_count = part_count;
     if (list_empty(&c->segments))
         c->progress_ms = clock_mono_ms();
     list_append(&c->segments, &s->link);
@@ -64,7 +65,7 @@ static bool send_prepare(struct pg_conn *c, struct pg_stmt *st)
     prepared_name(c, st, name);
     if (!PQsendPrepare(c->pg, name, st->text, 0, NULL) || !PQpipelineSync(c->pg))
         return false;
-    segment_add(c, PG_SEGMENT_PREPARE, 1)->stmts[0] = st;
+    segment_add(c, PG_SEGMENT_PREPARE, 0)->stmt = st;
     c->prepared[st->id].state = PG_PREPARING;
     return true;
 }
@@ -98,22 +99,37 @@ static bool send_statement(struct pg_conn *c, const struct pg_stmt *st, const st
     return PQsendQueryPrepared(c->pg, name, s->param_count, values, NULL, NULL, 0);
 }
 
-bool pg_send_request(struct pg_conn *c, struct sql_request *r)
+static bool prepare_all(struct pg_conn *c, const struct sql_request *r)
 {
     for (int i = 0; i < r->count; i++) {
         struct pg_stmt *st = pg_stmt_get(c->pool, &r->stmts[i]);
         if (c->prepared[st->id].state == PG_NOT_PREPARED && !send_prepare(c, st))
             return false;
     }
+    return true;
+}
+
+static bool send_all(struct pg_conn *c, const struct sql_request *r)
+{
     for (int i = 0; i < r->count; i++)
         if (!send_statement(c, pg_stmt_get(c->pool, &r->stmts[i]), &r->stmts[i]))
             return false;
+    return true;
+}
+
+bool pg_send_requests(struct pg_conn *c, struct sql_request **requests, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!prepare_all(c, requests[i]))
+            return false;
+    for (int i = 0; i < count; i++)
+        if (!send_all(c, requests[i]))
+            return false;
     if (!PQpipelineSync(c->pg))
         return false;
-    struct pg_segment *s = segment_add(c, PG_SEGMENT_BATCH, r->count);
-    for (int i = 0; i < r->count; i++)
-        s->stmts[i] = pg_stmt_get(c->pool, &r->stmts[i]);
-    s->req = r;
+    struct pg_segment *s = segment_add(c, PG_SEGMENT_BATCH, count);
+    for (int i = 0; i < count; i++)
+        s->parts[i] = (struct pg_part){.req = requests[i], .count = requests[i]->count};
     c->batches++;
     return true;
 }
@@ -140,13 +156,11 @@ static struct sql_value cell_read(const PGresult *res, int row, int column, stru
     return cell;
 }
 
-static void result_store(const struct pg_stmt *st, struct sql_request *r, int index, const PGresult *res)
+static void result_store(struct pg *pool, struct sql_request *r, int index, const PGresult *res)
 {
-    if (!r || !r->results || index >= r->count)
-        return;
     struct sql_result *out = &r->results[index];
     *out = (struct sql_result){0};
-    if (st->shape == SQL_SHAPE_COUNTED) {
+    if (pg_stmt_get(pool, &r->stmts[index])->shape == SQL_SHAPE_COUNTED) {
         out->affected = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
         return;
     }
@@ -172,10 +186,24 @@ static int not_prepared_error(struct pg_prepared *p)
     return SQL_RETRY;
 }
 
-static int batch_error(struct pg_conn *c, struct pg_segment *s, const char *state, const char *message)
+/* The request that the next result belongs to; NULL when it was given up. */
+static struct sql_request *segment_request(const struct pg_segment *s)
 {
-    struct pg_stmt *st = s->stmts[s->answered];
-    struct pg_prepared *p = &c->prepared[st->id];
+    return s->kind == PG_SEGMENT_BATCH && s->part < s->part_count ? s->parts[s->part].req : NULL;
+}
+
+static void segment_advance(struct pg_segment *s)
+{
+    s->answered++;
+    if (s->kind == PG_SEGMENT_BATCH && s->part < s->part_count && s->answered == s->parts[s->part].count) {
+        s->part++;
+        s->answered = 0;
+    }
+}
+
+static int batch_error(struct pg_conn *c, const struct sql_stmt *stmt, const char *state, const char *message)
+{
+    struct pg_prepared *p = &c->prepared[pg_stmt_get(c->pool, stmt)->id];
     if (state && strcmp(state, "26000") == 0)
         return not_prepared_error(p);
     int error = pg_error_code(state, message);
@@ -191,33 +219,49 @@ static int batch_error(struct pg_conn *c, struct pg_segment *s, const char *stat
     return error;
 }
 
+static const char *segment_text(const struct pg_segment *s)
+{
+    const struct sql_request *r = segment_request(s);
+    return r ? r->stmts[s->answered].text : s->stmt ? s->stmt->source : "setup";
+}
+
 static void segment_failed(struct pg_conn *c, struct pg_segment *s, const PGresult *res)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const struct sql_request *r = segment_request(s);
     c->ended |= severity && strcmp(severity, "FATAL") == 0;
     if (s->error)
         return;
-    bool batch = s->kind == PG_SEGMENT_BATCH && s->req && s->answered < s->req->count;
-    s->error = batch ? batch_error(c, s, state, message) : pg_error_code(state, message);
-    bool unprepared = state && strcmp(state, "26000") == 0; /* was told when preparing failed */
-    if (s->error == -EIO && !unprepared)
-        sql_log_failure("postgresql", state, message ? message : "",
-                        s->kind == PG_SEGMENT_SETUP ? "setup" : s->stmts[batch ? s->answered : 0]->source);
+    s->error = r ? batch_error(c, &r->stmts[s->answered], state, message) : pg_error_code(state, message);
+    bool told = (state && strcmp(state, "26000") == 0) /* when preparing failed */ || s->part_count > 1 /* will be */;
+    if (s->error == -EIO && !told)
+        sql_log_failure("postgresql", state, message ? message : "", segment_text(s));
+}
+
+static void batch_end(struct pg_conn *c, struct pg_segment *s, struct list *finished)
+{
+    c->batches--;
+    for (int i = 0; i < s->part_count; i++) {
+        struct sql_request *r = s->parts[i].req;
+        if (!r)
+            continue;
+        r->error = s->error;
+        r->alone = s->error != 0;
+        bool again = s->error && s->part_count > 1 && s->error != -EHOSTDOWN;
+        list_append(again ? &c->pool->queues[0] : finished, &r->link);
+        c->pool->queued[0] += again;
+    }
 }
 
 static void segment_end(struct pg_conn *c, struct pg_segment *s, struct list *finished)
 {
     list_remove(&s->link);
     if (s->kind == PG_SEGMENT_BATCH) {
-        c->batches--;
-        if (s->req) {
-            s->req->error = s->error;
-            list_append(finished, &s->req->link);
-        }
+        batch_end(c, s, finished);
     } else if (s->kind == PG_SEGMENT_PREPARE) {
-        struct pg_prepared *p = &c->prepared[s->stmts[0]->id];
+        struct pg_prepared *p = &c->prepared[s->stmt->id];
         p->state = s->error ? PG_NOT_PREPARED : PG_PREPARED;
         p->error = s->error;
     } else if (s->error) {
@@ -239,16 +283,16 @@ static bool take_result(struct pg_conn *c, const PGresult *res, struct list *fin
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:
     case PGRES_EMPTY_QUERY:
-        if (s->kind == PG_SEGMENT_BATCH && !s->error)
-            result_store(s->stmts[s->answered], s->req, s->answered, res);
-        s->answered++;
+        if (segment_request(s) && segment_request(s)->results && !s->error)
+            result_store(c->pool, segment_request(s), s->answered, res);
+        segment_advance(s);
         return true;
     case PGRES_PIPELINE_ABORTED:
-        s->answered++;
+        segment_advance(s);
         return true;
     case PGRES_FATAL_ERROR:
         segment_failed(c, s, res);
-        s->answered++;
+        segment_advance(s);
         return PQresultErrorField(res, PG_DIAG_SQLSTATE) != NULL;
     default: /* COPY and its like: no statement of ours does that */
         c->bad = true;

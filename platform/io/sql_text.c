@@ -125,18 +125,18 @@ static enum sql_shape guard(const char *text, int rows_min, struct buf *out)
     return SQL_SHAPE_PLAIN;
 }
 
-/* INSERT ... VALUES without ON CONFLICT inserts a row or fails: one row needs no guard. */
-static bool inserts_for_sure(const char *text, int rows_min)
+bool sql_text_is_plain_insert(const char *text)
 {
     static const char *const insert[] = {"INSERT", NULL};
     static const char *const values[] = {"VALUES", NULL};
     static const char *const not_plain[] = {"ON", "SELECT", "WITH", NULL};
-    return rows_min == 1 && find_word(text, insert) && find_word(text, values) && !find_word(text, not_plain);
+    return find_word(text, insert) && find_word(text, values) && !find_word(text, not_plain);
 }
 
 enum sql_shape sql_text_rewrite(enum sql_dialect dialect, const char *text, int rows_min, struct buf *out)
 {
-    if (dialect == SQL_DIALECT_POSTGRES && rows_min > 0 && !inserts_for_sure(text, rows_min))
+    bool guarded = rows_min > 1 || (rows_min == 1 && !sql_text_is_plain_insert(text));
+    if (dialect == SQL_DIALECT_POSTGRES && guarded)
         return guard(text, rows_min, out);
     copy_text(dialect, text, text_end(text), out);
     return SQL_SHAPE_PLAIN;

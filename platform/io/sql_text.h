@@ -15,6 +15,9 @@ enum sql_shape {
     SQL_SHAPE_COUNTED, /* one row whose first cell is the number of rows affected */
 };
 
+/* INSERT ... VALUES without ON CONFLICT or anything that reads: it inserts all its rows or fails. */
+bool sql_text_is_plain_insert(const char *text);
+
 /* Writes the text to prepare: sql_ids($n) becomes what the dialect has for it and, on PostgreSQL with rows_min > 0,
  * the guard is put around. Check buf_failed. */
 enum sql_shape sql_text_rewrite(enum sql_dialect dialect, const char *text, int rows_min, struct buf *out);

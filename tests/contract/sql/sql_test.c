@@ -407,6 +407,39 @@ static void failures_keep_to_themselves(void)
     db_close();
 }
 
+/* Batches that only insert share a commit; one in ten is there already, one in seven fails on a reference. */
+static void one_of_the_inserters(void *arg)
+{
+    int64_t id = (int64_t)(intptr_t)arg, own = id % 10 ? id : 0, parent = id % 7 ? 0 : 5000;
+    struct arena a = {0};
+    struct sql_result r[2];
+    struct sql_stmt s[] = {
+        STMT("INSERT INTO things (id, n) VALUES ($1, $2) RETURNING id", SQL_I(id + 1000), SQL_I(id)),
+        STMT("INSERT INTO things (id, parent) VALUES ($1, $2)", SQL_I(own), SQL_ID(parent)),
+    };
+    s[0].rows_min = 1;
+    int error = sql_run(db, &a, s, 2, r);
+    expect_int(error, own == 0 ? -EEXIST : parent ? -ENOENT : 0);
+    if (!error)
+        expect_int(sql_int(&r[0], 0, 0), id + 1000);
+    arena_done(&a);
+}
+
+static void inserts_that_share_a_commit_fail_alone(void)
+{
+    struct co_group g = {0};
+    int wanted = 1;
+    db_open_fresh();
+    expect_int(run_sql("INSERT INTO things (id) VALUES (0)"), 0);
+    for (intptr_t i = 1; i <= 400; i++) {
+        expect_int(co_group_spawn(&g, one_of_the_inserters, (void *)i), 0);
+        wanted += i % 10 && i % 7 ? 2 : 0;
+    }
+    co_group_wait(&g);
+    expect_int(count_things(), wanted);
+    db_close();
+}
+
 /* Row locks taken in opposite orders: whoever is told 0 has been counted, whoever is not has not. */
 static void one_of_the_crossed(void *arg)
 {
@@ -493,6 +526,7 @@ int main(int argc, char **argv)
         CO_TEST(scripts_take_effect_whole),
         CO_TEST(a_thousand_at_once),
         CO_TEST(failures_keep_to_themselves),
+        CO_TEST(inserts_that_share_a_commit_fail_alone),
         CO_TEST(crossed_locks_end),
         CO_TEST(malformed_urls_are_refused),
         CO_TEST(closing_answers_who_waits),
