@@ -271,7 +271,7 @@ static void work_step(struct pg_conn *c)
     bool alive = PQconsumeInput(c->pg);
     c->progress_ms = clock_mono_ms();
     pg_read_results(c, &finished);
-    if (!alive || c->bad || PQstatus(c->pg) == CONNECTION_BAD)
+    if (!alive || c->bad || c->ended || PQstatus(c->pg) == CONNECTION_BAD)
         pg_conn_lost(c, c->bad ? "this server cannot serve us" : PQerrorMessage(c->pg));
     else
         pg_conn_flush(c);
@@ -281,11 +281,12 @@ static void work_step(struct pg_conn *c)
 
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
-    (void)status; /* POLLERR comes as an error: libpq finds out by reading */
     (void)events;
     struct pg_conn *c = handle->data;
     if (!c)
         return;
+    if (status < 0)
+        c->poll_events = 0; /* libuv has stopped the handle; what the error is, libpq finds out by reading */
     struct pg *pool = c->pool;
     sql_ref(&pool->sql);
     if (c->state == PG_CONNECTING)
