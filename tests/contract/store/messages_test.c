@@ -179,12 +179,35 @@ static void reactions_are_counted(void)
     db_close();
 }
 
+static void a_guild_goes_with_all_that_is_in_it(void)
+{
+    struct message m = {.channel_id = GENERAL, .id = 5000, .guild_id = GUILD, .author_id = BOB, .content = STR("x")};
+    struct guild_snapshot s;
+    struct channel ch;
+    store_open_demo();
+    expect_int(in_commit((store_message_insert(c, &m), store_message_nonce_put(c, GENERAL, BOB, STR("n"), 5000),
+                          store_reaction_add(c, GENERAL, 5000, BOB, STR("x"), 0))),
+               0);
+    expect_int(in_commit(store_guild_delete(c, GUILD)), 0);
+    expect_int(in_commit(store_guild_delete(c, GUILD)), -ENODATA);
+    expect_int(store_guild_snapshot(db, &arena, GUILD, 10, 0, &s), -ENOENT);
+    expect_int(store_channel_get(db, &arena, GENERAL, &ch), -ENOENT);
+    expect_int(read_sql("SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM reactions) + (SELECT count(*) "
+                        "FROM message_nonces) + (SELECT count(*) FROM channel_overwrites), (SELECT count(*) FROM "
+                        "members), (SELECT count(*) FROM roles)"),
+               0);
+    expect_int(sql_int(&result, 0, 0), 0);
+    expect_int(sql_int(&result, 0, 1), 1); /* the other guild's */
+    expect_int(sql_int(&result, 0, 2), 1);
+    db_close();
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CO_TEST(a_message_is_kept_whole),   CO_TEST(history_is_read_newest_first),
         CO_TEST(a_nonce_makes_one_message), CO_TEST(pins_are_listed_latest_first),
-        CO_TEST(reactions_are_counted),
+        CO_TEST(reactions_are_counted),     CO_TEST(a_guild_goes_with_all_that_is_in_it),
     };
     db_choose(argc, argv);
     return cmocka_run_group_tests_name("store_messages", tests, NULL, NULL);
