@@ -204,6 +204,14 @@ static void adds_bots_to_guilds(void)
     expect_int(call(alice.token, "GET", NULL, "/guilds/%llu/roles", U(guild)), 200);
     expect_int((int)json_array_size(body), 1);
 
+    /* Who adds a bot hands out what it holds itself, no more. */
+    role_give(&alice, guild, &bob, role_new(&alice, guild, "{\"permissions\":\"32\"}"));
+    events_clear();
+    expect_int(call(bob.token, "POST", json, "/oauth2/authorize?client_id=%llu&scope=bot&permissions=40", U(bot.id)),
+               200);
+    role = json_object_get(event_at(EVENT_GUILD_ROLE_CREATE, 0), "role");
+    expect_text(str_c(json_string_value(json_object_get(role, "permissions"))), "32");
+
     /* A private bot is its owner's to add. */
     expect_int(call(alice.token, "PATCH", "{\"bot_public\":false}", "/applications/%llu", U(bot.id)), 200);
     expect_int(call(bob.token, "POST", json, "%s", query), 403);
