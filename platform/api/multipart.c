@@ -175,10 +175,19 @@ static int part_read(struct arena *a, struct str text, struct multipart_part *pa
     return head_read(a, str_from(text.p, blank), part);
 }
 
+static struct str dash_boundary(struct arena *a, struct str boundary)
+{
+    char *out = arena_alloc(a, boundary.n + 2);
+
+    memcpy(out, "--", 2);
+    memcpy(out + 2, boundary.p, boundary.n);
+    return (struct str){out, boundary.n + 2};
+}
+
 int multipart_parse(struct str body, struct str boundary, struct arena *a, struct multipart_part **ret,
                     unsigned *ret_count)
 {
-    struct str dash = arena_printf(a, "--%.*s", STR_ARG(boundary));
+    struct str dash = dash_boundary(a, boundary);
     struct multipart_part *parts = ARENA_ARRAY(a, struct multipart_part, LIMIT_MULTIPART_PARTS);
     const char *before, *after;
     unsigned count = 0;
