@@ -52,7 +52,7 @@ static json_t *error_node(json_t *root, const char *path)
 json_t *form_errors_tree(const struct buf *errors)
 {
     json_t *root = json_object();
-    const char *p = buf_str(errors).p, *end = p + errors->len;
+    const char *p = errors->data, *end = errors->len ? p + errors->len : p;
 
     while (p < end) {
         const char *path = p, *code = path + strlen(path) + 1, *message = code + strlen(code) + 1;
