@@ -1,0 +1,76 @@
+/* A bot's worker: receives events from RabbitMQ, handles each on a coroutine, in order for each guild, many guilds at
+ * once. One bot a process; everything runs on the thread that called gh_bot_run. A handler may call whatever of this
+ * library takes a context; it waits there while other guilds' handlers go on. It must not block otherwise. */
+#ifndef GUILDHALL_BOT_H
+#define GUILDHALL_BOT_H
+
+#include <guildhall/entities.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef GH_API
+#define GH_API __attribute__((visibility("default")))
+#endif
+
+struct gh_bot;
+struct gh_context; /* one event being handled: what is read or received in it lives until its handler returns */
+
+/* NULL members are read from the environment. */
+struct gh_options {
+    const char *token;     /* DISCORD_TOKEN, without "Bot " */
+    const char *amqp_url;  /* AMQP_URL: amqp://user:password@host:port/vhost */
+    const char *redis_url; /* REDIS_URL: redis://[:password@]host:port[/db] */
+    const char *proxy_url; /* PROXY_URL: the rest-proxy, up to and with /api */
+    const char *group;     /* WORKER_GROUP; "workers". Each group gets every event once */
+};
+
+/* options NULL: all from the environment. NULL, and one line on standard error, when something is missing. */
+GH_API struct gh_bot *gh_bot_new(const struct gh_options *options);
+GH_API void gh_bot_free(struct gh_bot *bot);
+
+/* Runs until SIGTERM or SIGINT, then takes no more events, finishes those it holds, and returns the exit status. A
+ * second signal ends it at once; what was not finished is another worker's. */
+GH_API int gh_bot_run(struct gh_bot *bot);
+/* The same as the first signal, from a handler. */
+GH_API void gh_bot_stop(struct gh_bot *bot);
+
+/* Handlers: 0: done. Anything else: the event is handled again after 0.2, 0.8 and 3.2 s, then put with the dead
+ * letters. An event that an earlier worker did not finish comes again (at least once); replies sent with this library
+ * are not sent twice for it, because they carry a nonce made from the event. */
+struct gh_event {
+    const char *type;  /* "MESSAGE_CREATE" */
+    const char *json;  /* the dispatch's d */
+    uint64_t guild_id; /* 0: outside guilds */
+    const char *session;
+    int64_t seq, shard, shard_count;
+    bool redelivered;
+};
+typedef int (*gh_event_fn)(struct gh_context *c, const struct gh_event *event, void *arg);
+
+/* type NULL: every event. One handler for each type and one for all; a later one takes the place of an earlier. */
+GH_API void gh_on_event(struct gh_bot *bot, const char *type, gh_event_fn fn, void *arg);
+
+/* gh_on_message_create(bot, fn, arg) and so on, for every line of GH_EVENTS:
+ *   int fn(struct gh_context *c, const struct gh_message *m, void *arg) */
+#define GH_ON(suffix, name, entity)                                                                                    \
+    GH_API void gh_on_##suffix(struct gh_bot *bot, int (*fn)(struct gh_context *, const struct entity *, void *),      \
+                               void *arg);
+GH_EVENTS(GH_ON)
+#undef GH_ON
+
+GH_API struct gh_bot *gh_context_bot(const struct gh_context *c);
+GH_API const struct gh_event *gh_context_event(const struct gh_context *c);
+/* The bot's own user id. */
+GH_API uint64_t gh_bot_user_id(const struct gh_bot *bot);
+
+/* Waits; other handlers go on. */
+GH_API void gh_sleep_ms(struct gh_context *c, int64_t ms);
+/* A copy that lives as long as the handler's call. */
+GH_API char *gh_printf(struct gh_context *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
+#endif

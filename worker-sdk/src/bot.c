@@ -1,0 +1,161 @@
+/* A worker's life: settings, connections, signals, the orderly end. */
+#include "worker-sdk/src/sdk.h"
+
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/base/settings.h"
+#include "platform/base/snowflake.h"
+#include "platform/io/admin.h"
+#include "platform/io/loop.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *chosen(const char *option, enum setting s)
+{
+    return mem_strdup(option ? option : setting_str(s));
+}
+
+/* The first part of a token is the base64 of its user's id. */
+static int user_id_read(struct gh_bot *bot)
+{
+    unsigned char id[32];
+    size_t n = 0, part = strcspn(bot->token, ".");
+    if (sodium_base642bin(id, sizeof id, bot->token, part, "=", &n, NULL, sodium_base64_VARIANT_ORIGINAL_NO_PADDING) !=
+            0 &&
+        sodium_base642bin(id, sizeof id, bot->token, part, "=", &n, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) !=
+            0)
+        return -1;
+    return snowflake_parse((struct str){(const char *)id, n}, &bot->user_id);
+}
+
+static const char *missing(const struct gh_bot *bot)
+{
+    return !*bot->token       ? "DISCORD_TOKEN"
+           : !*bot->amqp_url  ? "AMQP_URL"
+           : !*bot->redis_url ? "REDIS_URL"
+           : !*bot->proxy_url ? "PROXY_URL"
+                              : NULL;
+}
+
+static int bot_check(struct gh_bot *bot)
+{
+    const char *name = missing(bot);
+    if (name) {
+        fprintf(stderr, "guildhall: %s is not set\n", name);
+        return -1;
+    }
+    if (user_id_read(bot) < 0) {
+        fprintf(stderr, "guildhall: DISCORD_TOKEN is not a bot token\n");
+        return -1;
+    }
+    return 0;
+}
+
+struct gh_bot *gh_bot_new(const struct gh_options *options)
+{
+    static const struct gh_options from_environment;
+    const struct gh_options *o = options ? options : &from_environment;
+    BUF_AUTO struct buf err = {0};
+    char *no_words[1];
+    int no_count = 0;
+    if (sodium_init() < 0)
+        return NULL;
+    if (settings_load(CMD_WORKER, 0, NULL, no_words, &no_count, &err) < 0) {
+        fprintf(stderr, "guildhall: %.*s\n", STR_ARG(buf_str(&err)));
+        return NULL;
+    }
+    log_init("worker", LOG_LEVEL_INFO, strcmp(setting_str(SETTING_log_format), "json") == 0);
+    struct gh_bot *bot = MEM_NEW(struct gh_bot);
+    bot->token = chosen(o->token, SETTING_token);
+    bot->amqp_url = chosen(o->amqp_url, SETTING_amqp_url);
+    bot->redis_url = chosen(o->redis_url, SETTING_redis_url);
+    bot->proxy_url = chosen(o->proxy_url, SETTING_proxy_url);
+    bot->group = chosen(o->group, SETTING_worker_group);
+    struct buf authorization = {0};
+    buf_addf(&authorization, "Authorization: Bot %s", bot->token);
+    bot->authorization = buf_steal(&authorization, &(size_t){0});
+    if (bot_check(bot) == 0)
+        return bot;
+    gh_bot_free(bot);
+    return NULL;
+}
+
+void gh_bot_free(struct gh_bot *bot)
+{
+    if (!bot)
+        return;
+    mem_free(bot->token);
+    mem_free(bot->amqp_url);
+    mem_free(bot->redis_url);
+    mem_free(bot->proxy_url);
+    mem_free(bot->group);
+    mem_free(bot->authorization);
+    map_done(&bot->lease_epochs);
+    mem_free(bot);
+}
+
+uint64_t gh_bot_user_id(const struct gh_bot *bot)
+{
+    return bot->user_id;
+}
+
+static void stopped(void *arg)
+{
+    (void)arg;
+    loop_stop();
+}
+
+void gh_bot_stop(struct gh_bot *bot)
+{
+    if (bot->stopping)
+        return;
+    bot->stopping = true;
+    LOG_INFO("stopping", "group=%s", bot->group);
+    partitions_stop(bot->partitions, stopped, bot);
+}
+
+static void on_signal(void *arg)
+{
+    gh_bot_stop(arg);
+}
+
+static int connect_all(struct gh_bot *bot, struct buf *err)
+{
+    struct http_client_options http = {.user_agent = "DiscordBot (guildhall, " GUILDHALL_VERSION ")"};
+    bot->redis = redis_new(bot->redis_url, err);
+    if (!bot->redis)
+        return -1;
+    bot->cache = (struct cache){bot->redis, bot->user_id};
+    bot->http = http_client_new(&http);
+    bot->partitions = partitions_start(bot, err);
+    if (!bot->partitions)
+        return -1;
+    admin_check("partitions", partitions_ready, bot->partitions);
+    const char *listen = setting_str(SETTING_admin_listen);
+    return *listen ? admin_listen(listen, &bot->admin, err) : 0;
+}
+
+int gh_bot_run(struct gh_bot *bot)
+{
+    BUF_AUTO struct buf err = {0};
+    int status = 0;
+    loop_init();
+    loop_on_signal(on_signal, bot);
+    if (connect_all(bot, &err) == 0) {
+        LOG_INFO("started", "user=%llu group=%s", (unsigned long long)bot->user_id, bot->group);
+        loop_run();
+    } else {
+        fprintf(stderr, "guildhall: %.*s\n", STR_ARG(buf_str(&err)));
+        status = 2;
+    }
+    if (bot->partitions)
+        partitions_free(bot->partitions);
+    if (bot->http)
+        http_client_free(bot->http);
+    if (bot->redis)
+        redis_free(bot->redis);
+    loop_done();
+    return status;
+}

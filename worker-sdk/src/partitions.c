@@ -1,0 +1,268 @@
+/* The partitions that this worker holds: shared evenly among the group's workers by leases, consumed while held, each
+ * handled in order by one coroutine at a time. Loop thread. */
+#include "worker-sdk/src/sdk.h"
+
+#include "cache/broker.h"
+#include "platform/base/check.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/base/metrics.h"
+#include "platform/base/snowflake.h"
+#include "platform/io/co.h"
+#include "platform/io/loop.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+
+#define PREFETCH  64 /* of each partition */
+#define LEASE_MS  2000
+#define TICK_MS   500
+#define SETTLE_MS 300
+
+METRIC_DEFINE(held, METRIC_GAUGE, "guildhall_worker_partitions", "Partitions that this worker holds");
+METRIC_DEFINE(dead, METRIC_COUNTER, "guildhall_worker_dead_letters_total", "Events put with the dead letters");
+
+struct partition {
+    struct partitions *all;
+    unsigned number;
+    char queue[160];
+    struct list items;
+    bool consuming, leaving, running;
+    bool canceled; /* the broker delivers nothing more of it */
+};
+
+struct partitions {
+    struct gh_bot *bot;
+    struct share *share;
+    struct amqp_consumer *consumer;
+    struct broker_topology topology;
+    struct partition parts[BROKER_PARTITIONS];
+    struct smap by_queue;
+    char share_name[96], member[33];
+};
+
+/* --- items --- */
+
+static void item_free(struct item *item)
+{
+    arena_done(&item->arena);
+    mem_free(item);
+}
+
+static uint64_t hash_of(struct str s)
+{
+    uint64_t h = 0;
+    static const unsigned char key[crypto_shorthash_KEYBYTES] = {0};
+    if (s.n)
+        crypto_shorthash((unsigned char *)&h, (const unsigned char *)s.p, s.n, key);
+    return h;
+}
+
+/* "<application>.<EVENT>.<partition>": the middle. */
+static struct str event_of(struct str key)
+{
+    const char *first = key.n ? memchr(key.p, '.', key.n) : NULL, *last = key.n ? memrchr(key.p, '.', key.n) : NULL;
+    return first && last > first ? (struct str){first + 1, (size_t)(last - first - 1)} : STR("");
+}
+
+static struct item *item_new(const struct amqp_delivery *d)
+{
+    struct item *i = MEM_NEW(struct item);
+    struct str guild = amqp_delivery_header(d, BROKER_HEADER_GUILD);
+    i->tag = d->tag;
+    i->epoch = d->epoch;
+    i->event.type = arena_strdup(&i->arena, event_of(d->routing_key));
+    i->event.json = arena_strdup(&i->arena, d->body);
+    struct str session = amqp_delivery_header(d, BROKER_HEADER_SESSION);
+    i->event.session = arena_strdup(&i->arena, session.p ? session : STR(""));
+    i->event.redelivered = d->redelivered;
+    if (snowflake_parse(guild, &i->event.guild_id) < 0)
+        i->event.guild_id = 0;
+    (void)amqp_delivery_header_int(d, BROKER_HEADER_SEQ, &i->event.seq);
+    (void)amqp_delivery_header_int(d, BROKER_HEADER_SHARD, &i->event.shard);
+    (void)amqp_delivery_header_int(d, BROKER_HEADER_SHARDS, &i->event.shard_count);
+    (void)amqp_delivery_header_int(d, BROKER_HEADER_EPOCH, &i->lease_epoch);
+    i->id_hash = hash_of(d->message_id);
+    return i;
+}
+
+/* --- a partition's work --- */
+
+/* A partition is given back when nothing of it is left here. */
+static void settle(struct partition *p)
+{
+    if (!p->leaving || !p->canceled || p->running || !list_empty(&p->items))
+        return;
+    p->leaving = p->consuming = false;
+    metric_add(&held, -1);
+    share_released(p->all->share, p->number);
+}
+
+static void partition_run(void *arg)
+{
+    struct partition *p = arg;
+    for (struct list *first; (first = list_first(&p->items));) {
+        struct item *item = LIST_ENTRY(first, struct item, link);
+        list_remove(first);
+        int r = item_handle(p->all->bot, item);
+        if (r == 0) {
+            amqp_ack(p->all->consumer, item->tag, item->epoch, false);
+        } else {
+            metric_add(&dead, 1);
+            LOG_ERROR("event given up", "event=%s session=%s seq=%lld partition=%u", item->event.type,
+                      item->event.session, (long long)item->event.seq, p->number);
+            amqp_reject(p->all->consumer, item->tag, item->epoch);
+        }
+        item_free(item);
+    }
+    p->running = false;
+    settle(p);
+}
+
+static void partition_wake(struct partition *p)
+{
+    if (p->running || list_empty(&p->items))
+        return;
+    p->running = true;
+    CHECK(co_spawn(partition_run, p) == 0);
+}
+
+static void on_delivery(const struct amqp_delivery *d, void *arg)
+{
+    struct partitions *all = arg;
+    struct partition *p = smap_get(&all->by_queue, str_c(d->queue));
+    if (!p || !p->consuming)
+        return; /* it stays unacknowledged and is delivered to whoever holds the partition */
+    struct item *item = item_new(d);
+    list_append(&p->items, &item->link);
+    partition_wake(p);
+}
+
+static void items_drop(struct partition *p)
+{
+    LIST_FOREACH_SAFE(it, &p->items)
+    {
+        list_remove(it);
+        item_free(LIST_ENTRY(it, struct item, link));
+    }
+}
+
+/* --- leases --- */
+
+static void on_gained(unsigned slot, uint64_t epoch, void *arg)
+{
+    (void)epoch;
+    struct partitions *all = arg;
+    struct partition *p = &all->parts[slot];
+    p->consuming = true;
+    p->leaving = p->canceled = false;
+    metric_add(&held, 1);
+    amqp_consumer_add(all->consumer, p->queue);
+}
+
+static void on_canceled(void *arg)
+{
+    struct partition *p = arg;
+    p->canceled = true;
+    settle(p);
+}
+
+static void on_leave(unsigned slot, void *arg)
+{
+    struct partitions *all = arg;
+    struct partition *p = &all->parts[slot];
+    p->leaving = true;
+    amqp_consumer_remove(all->consumer, p->queue, on_canceled, p);
+}
+
+static void on_lost_canceled(void *arg)
+{
+    (void)arg;
+}
+
+/* Another worker has it: what was not begun is that worker's. */
+static void on_lost(unsigned slot, void *arg)
+{
+    struct partitions *all = arg;
+    struct partition *p = &all->parts[slot];
+    if (p->consuming)
+        metric_add(&held, -1);
+    p->consuming = p->leaving = false;
+    items_drop(p);
+    amqp_consumer_remove(all->consumer, p->queue, on_lost_canceled, p);
+}
+
+/* --- life --- */
+
+static void parts_init(struct partitions *all)
+{
+    for (unsigned i = 0; i < BROKER_PARTITIONS; i++) {
+        struct partition *p = &all->parts[i];
+        BUF_AUTO struct buf queue = BUF_INIT(sizeof p->queue);
+        broker_queue(&queue, all->bot->user_id, all->bot->group, i);
+        p->all = all;
+        p->number = i;
+        snprintf(p->queue, sizeof p->queue, "%.*s", STR_ARG(buf_str(&queue)));
+        list_init(&p->items);
+        smap_put(&all->by_queue, str_c(p->queue), p);
+    }
+}
+
+struct partitions *partitions_start(struct gh_bot *bot, struct buf *err)
+{
+    struct partitions *all = MEM_NEW(struct partitions);
+    unsigned char random[16];
+    const char *groups[] = {bot->group};
+    all->bot = bot;
+    parts_init(all);
+    broker_topology_init(&all->topology, bot->user_id, groups, 1);
+    all->consumer =
+        amqp_consumer_new(bot->amqp_url, all->topology.declares, all->topology.count, PREFETCH, on_delivery, all, err);
+    if (!all->consumer) {
+        broker_topology_done(&all->topology);
+        smap_done(&all->by_queue);
+        mem_free(all);
+        return NULL;
+    }
+    randombytes_buf(random, sizeof random);
+    sodium_bin2hex(all->member, sizeof all->member, random, sizeof random);
+    snprintf(all->share_name, sizeof all->share_name, "gh:%llu:workers:%s", (unsigned long long)bot->user_id,
+             bot->group);
+    struct share_options o = {.redis = bot->redis,
+                              .name = all->share_name,
+                              .member = all->member,
+                              .slots = BROKER_PARTITIONS,
+                              .slots_max = BROKER_PARTITIONS,
+                              .ttl_ms = LEASE_MS,
+                              .tick_ms = TICK_MS,
+                              .settle_ms = SETTLE_MS,
+                              .gained = on_gained,
+                              .leave = on_leave,
+                              .lost = on_lost,
+                              .arg = all};
+    all->share = share_new(&o);
+    return all;
+}
+
+void partitions_stop(struct partitions *p, void (*done)(void *arg), void *arg)
+{
+    share_stop(p->share, done, arg);
+}
+
+void partitions_free(struct partitions *all)
+{
+    share_free(all->share);
+    amqp_consumer_free(all->consumer);
+    for (unsigned i = 0; i < BROKER_PARTITIONS; i++)
+        items_drop(&all->parts[i]);
+    broker_topology_done(&all->topology);
+    smap_done(&all->by_queue);
+    mem_free(all);
+}
+
+bool partitions_ready(void *p)
+{
+    struct partitions *all = p;
+    return amqp_consumer_connected(all->consumer) && share_known(all->share);
+}

@@ -1,0 +1,86 @@
+/* Private to libguildhall. One loop thread; handlers run on coroutines, one for each partition at a time. */
+#pragma once
+
+#include <guildhall/guildhall.h>
+
+#include "cache/reader.h"
+#include "cache/share.h"
+#include "platform/base/arena.h"
+#include "platform/base/list.h"
+#include "platform/base/map.h"
+#include "platform/io/amqp.h"
+#include "platform/io/http_client.h"
+#include "platform/io/redis.h"
+
+#include <jansson.h>
+
+/* One message from the broker, until it is acknowledged. */
+struct item {
+    struct list link;
+    uint64_t tag, epoch; /* the broker's, for the ack */
+    int64_t lease_epoch; /* the shard's that published it; 0: not said */
+    struct gh_event event;
+    struct arena arena; /* holds the event's text */
+    uint64_t id_hash;   /* of "session:seq"; 0: it has none */
+};
+
+struct handler {
+    const char *type; /* NULL: every event */
+    gh_event_fn raw;
+    void (*typed)(void); /* cast back by `call` */
+    int (*call)(struct gh_context *c, const struct handler *h, json_t *d);
+    void *arg;
+};
+
+#define HANDLERS_MAX 64
+#define SEEN_MAX     8192
+
+struct gh_bot {
+    char *token, *amqp_url, *redis_url, *proxy_url, *group, *authorization;
+    uint64_t user_id;
+    struct handler handlers[HANDLERS_MAX];
+    unsigned handler_count;
+    struct redis *redis;
+    struct http_client *http;
+    struct cache cache;
+    struct partitions *partitions;
+    struct http_listener *admin;
+    bool stopping;
+    struct map lease_epochs; /* shard and count -> the highest epoch seen */
+    uint64_t seen[SEEN_MAX]; /* a ring of what was handled lately */
+    unsigned seen_at;
+};
+
+struct gh_context {
+    struct gh_bot *bot;
+    const struct item *item;
+    struct arena arena;
+    json_t *roots;  /* an array of what entities point into */
+    unsigned calls; /* HTTP calls so far: part of their nonces */
+    struct gh_error error;
+};
+
+/* --- partitions.c: what this worker consumes
+ * -------------------------------------------------------------------------- */
+struct partitions *partitions_start(struct gh_bot *bot, struct buf *err);
+/* Gives everything up in order; done(arg) when all is finished. */
+void partitions_stop(struct partitions *p, void (*done)(void *arg), void *arg);
+void partitions_free(struct partitions *p);
+bool partitions_ready(void *p);
+
+/* --- handle.c: one event
+ * ------------------------------------------------------------------------------------------------ */
+/* Coroutine. 0: handled, or to be dropped (seen before, from a shard that lost its lease); -EIO: the handler failed too
+ * often. */
+int item_handle(struct gh_bot *bot, struct item *item);
+void context_done(struct gh_context *c);
+/* Keeps o for as long as the context lives and gives the reference up. */
+json_t *context_keep(struct gh_context *c, json_t *o);
+
+/* --- entities.c
+ * ----------------------------------------------------------------------------------------------------------- */
+/* Allocates and fills; text is the object's JSON, or NULL to write it anew. */
+#define SDK_ENTITIES(E)  E(user) E(member) E(message) E(channel) E(guild) E(role) E(reaction) E(deletion)
+#define SDK_READER(name) struct gh_##name *read_gh_##name(struct gh_context *c, json_t *o, const char *text);
+SDK_ENTITIES(SDK_READER)
+#undef SDK_READER
