@@ -1,7 +1,5 @@
 /* guildhall <command>: reads the settings, prepares the process, runs the command. */
-#ifdef GUILDHALL_SHARD
 #include "gateway/shard/shard.h"
-#endif
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/base/settings.h"
@@ -37,12 +35,10 @@ static int run_gateway(int argc, char **argv)
     return no_words(gateway_main, argc, argv);
 }
 
-#ifdef GUILDHALL_SHARD
 static int run_shard(int argc, char **argv)
 {
     return no_words(shard_main, argc, argv);
 }
-#endif
 
 static int run_proxy(int argc, char **argv)
 {
@@ -58,9 +54,7 @@ static const struct command {
     {"dev", CMD_DEV, run_dev, "the whole platform in one process: a local twin for bot tests"},
     {"api", CMD_API, run_api, "HTTP API of the full stack"},
     {"gateway", CMD_GATEWAY, run_gateway, "WebSocket gateway node of the full stack"},
-#ifdef GUILDHALL_SHARD
     {"shard", CMD_SHARD, run_shard, "bot side: holds shards of a bot, feeds Redis cache and RabbitMQ"},
-#endif
     {"rest-proxy", CMD_PROXY, run_proxy, "bot side: HTTP proxy that owns the rate limits"},
     {"ctl", CMD_CTL, ctl_main, "operator's tools: chat, migrate, seed, token (`guildhall ctl` lists them)"},
 };
