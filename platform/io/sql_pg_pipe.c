@@ -207,7 +207,7 @@ static int batch_error(struct pg_conn *c, const struct sql_stmt *stmt, const cha
     if (state && strcmp(state, "26000") == 0)
         return not_prepared_error(p);
     int error = pg_error_code(state, message);
-    if (error == SQL_RETRY && strcmp(state, "0A000") == 0) {
+    if (error == SQL_RETRY && state && strcmp(state, "0A000") == 0) {
         p->state = PG_NOT_PREPARED;
         p->generation++;
     }

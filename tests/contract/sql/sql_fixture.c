@@ -54,6 +54,11 @@ static void url_make(void)
     }
 }
 
+void db_use(const char *other_url)
+{
+    snprintf(url, sizeof(url), "%s", other_url);
+}
+
 const char *db_url(void)
 {
     return url;

@@ -20,6 +20,7 @@ void db_choose(int argc, char **argv);
 void db_open_fresh(void);
 void db_open(void);
 void db_close(void);
+void db_use(const char *url); /* for db_open: another process's database */
 const char *db_url(void);
 const char *db_file_path(void);
 
