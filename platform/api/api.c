@@ -163,10 +163,20 @@ static void finish(struct api_ctx *x, enum api_error e)
         res->status = res->body.len || res->file_fd >= 0 ? 200 : 204;
 }
 
-static void serve(struct api *api, struct http_request *req, struct http_response *res, struct str path, int version)
+/* Paths and versions that do not exist share one bucket of their caller's address. */
+static struct route unmatched = {.method_name = "ANY",
+                                 .path = "unknown",
+                                 .bucket = "unknown",
+                                 .bucket_limit = 100,
+                                 .bucket_window_ms = 10000,
+                                 .major = -1};
+
+/* e: what the version or the path was refused with. */
+static void serve(struct api *api, struct http_request *req, struct http_response *res, struct str path, int version,
+                  enum api_error e)
 {
     uint64_t began_ns = clock_mono_ns();
-    struct route_match match;
+    struct route_match match = {.route = &unmatched};
     struct api_ctx x = {.api = api,
                         .options = &api->options,
                         .ports = api->options.ports,
@@ -175,14 +185,15 @@ static void serve(struct api *api, struct http_request *req, struct http_respons
                         .arena = &req->arena,
                         .version = version,
                         .form_errors = BUF_INIT(64u << 10)};
-    enum api_error e = router_match(api->router, req->method, path, x.arena, &match);
 
-    if (e != API_OK) {
-        error_answer(res, e, NULL);
-        return;
-    }
+    if (e == API_OK)
+        e = router_match(api->router, req->method, path, x.arena, &match);
     memcpy(x.texts, match.texts, sizeof x.texts);
-    finish(&x, route_run(&x, match.route));
+    if (e == API_OK)
+        e = route_run(&x, match.route);
+    else if (!limit_route(&x, &unmatched))
+        e = API_OK;
+    finish(&x, e);
     json_decref(x.body);
     buf_done(&x.form_errors);
     route_count(match.route, res->status, began_ns);
@@ -204,8 +215,5 @@ void api_handle(struct http_request *req, struct http_response *res, void *arg)
     if (admin_handle(req, res) || image_serve(req, res, &api->options))
         return;
     enum api_error e = version_read(&path, &version);
-    if (e != API_OK)
-        error_answer(res, e, NULL);
-    else
-        serve(api, req, res, path, version);
+    serve(api, req, res, path, version, e);
 }

@@ -34,14 +34,17 @@ static void session_limit_write(struct api_ctx *x, struct buf *b)
     snprintf(key, sizeof key, "sess:%llu", (unsigned long long)x->user_id);
     const struct kv_bucket bucket = {key, LIMIT_IDENTIFIES_PER_DAY, 86400000};
     struct kv_bucket_state s = {.remaining = LIMIT_IDENTIFIES_PER_DAY};
+    unsigned concurrency = x->options->max_concurrency ? x->options->max_concurrency : 1;
 
     if (x->options->limits)
         (void)kv_bucket_peek(x->ports->kv, &bucket, &s); /* kv away: nothing was taken that is known */
+    if (!x->options->limits)                             /* nobody waits: libraries start 16 shards at once */
+        concurrency = concurrency < 16 ? 16 : concurrency;
     jw_kobj(b, "session_start_limit");
     jw_ki64(b, "total", LIMIT_IDENTIFIES_PER_DAY);
     jw_ki64(b, "remaining", s.remaining);
     jw_ki64(b, "reset_after", s.reset_after_ms);
-    jw_ki64(b, "max_concurrency", LIMIT_IDENTIFY_CONCURRENCY);
+    jw_ku64(b, "max_concurrency", concurrency);
     jw_obj_end(b);
 }
 

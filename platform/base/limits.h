@@ -142,4 +142,3 @@
 #define LIMIT_BOT_GUILDS_PER_SHARD 1000        /* what /gateway/bot recommends shards by */
 #define LIMIT_GUILD_LOCK_MS        10000       /* a change of a guild's structure holds its lock so long at most */
 #define LIMIT_IDENTIFIES_PER_DAY   1000 /* of a bot, in 24 hours (kv bucket "sess:<bot id>"): session_start_limit */
-#define LIMIT_IDENTIFY_CONCURRENCY 1    /* identifies of a bot in 5 seconds: max_concurrency */

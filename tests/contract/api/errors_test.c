@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/services.h"
+
 #define U(v) (unsigned long long)(v)
 
 static void answers_unknown_paths(void)
@@ -14,6 +16,7 @@ static void answers_unknown_paths(void)
     expect_int(call(alice.token, "GET", NULL, "/nothing/here"), 404);
     expect_int(code(), 0);
     expect_text(str_c(text_at("message")), "404: Not Found");
+    expect_true(answer_header("x-ratelimit-remaining").n > 0 && answer_header("x-ratelimit-bucket").n > 0);
     expect_int(call(alice.token, "GET", NULL, "/api"), 404);
     expect_int(call(alice.token, "DELETE", NULL, "/users/@me"), 405);
     expect_int(code(), 0);
@@ -133,11 +136,82 @@ static void survives_a_lost_database(void)
     api_stop();
 }
 
+/* The next three need servers that can be stopped: the full stack. */
+static bool have_servers(void)
+{
+    return getenv("SERVICES") != NULL;
+}
+
+static void answers_503_without_a_database(void)
+{
+    if (!have_servers())
+        return;
+    api_start(false);
+    struct person alice = person_new("alice");
+    expect_int(call(alice.token, "GET", NULL, "/users/@me"), 200);
+    services_do("kill", "postgres");
+    expect_int(call(alice.token, "POST", "{\"name\":\"Demo\"}", "/guilds"), 503);
+    expect_int(code(), 0);
+    services_do("start", "postgres");
+    for (int i = 0; i < 200 && call(alice.token, "GET", NULL, "/users/@me") != 200; i++)
+        co_sleep(50);
+    expect_int(status, 200);
+    expect_int(call(alice.token, "POST", "{\"name\":\"Demo\"}", "/guilds"), 201);
+    api_stop();
+}
+
+static void serves_without_kv(void)
+{
+    int limited = 0;
+    if (!have_servers())
+        return;
+    api_start(true);
+    struct person alice = person_new("alice");
+    uint64_t guild = guild_new(&alice, "Demo");
+    services_do("kill", "redis");
+    for (int i = 0; i < 12; i++) {
+        limited += call(alice.token, "GET", NULL, "/guilds/%llu", U(guild)) == 429;
+        expect_true(status == 200 || status == 429);
+    }
+    expect_true(limited >= 1); /* this process counts for itself */
+    expect_int(call(alice.token, "PATCH", "{\"name\":\"Renamed\"}", "/guilds/%llu", U(guild)), 200);
+    services_do("start", "redis");
+    for (int i = 0; i < 200 && !kv_ready(ports.kv); i++)
+        co_sleep(50);
+    expect_true(kv_ready(ports.kv));
+    expect_int(call(alice.token, "GET", NULL, "/users/@me/guilds"), 200);
+    expect_text(str_c(text_at("0.name")), "Renamed");
+    api_stop();
+}
+
+static void serves_without_a_broker(void)
+{
+    if (!have_servers())
+        return;
+    api_start(false);
+    struct person alice = person_new("alice");
+    uint64_t guild = guild_new(&alice, "Demo");
+    services_do("kill", "rabbitmq");
+    expect_int(call(alice.token, "PATCH", "{\"name\":\"Renamed\"}", "/guilds/%llu", U(guild)), 200);
+    struct arena a = {0};
+    struct event *pending;
+    unsigned count = 0;
+    expect_int(store_outbox_pending(ports.db, &a, INT64_MAX, 100, &pending, &count), 0);
+    expect_true(count >= 1); /* told later */
+    arena_done(&a);
+    services_do("start", "rabbitmq");
+    for (int i = 0; i < 400 && !bus_ready(ports.bus); i++)
+        co_sleep(50);
+    expect_true(bus_ready(ports.bus));
+    api_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CO_TEST(answers_unknown_paths),    CO_TEST(refuses_bad_tokens),       CO_TEST(refuses_bad_bodies),
-        CO_TEST(refuses_oversized_bodies), CO_TEST(survives_a_lost_database),
+        CO_TEST(refuses_oversized_bodies), CO_TEST(survives_a_lost_database), CO_TEST(answers_503_without_a_database),
+        CO_TEST(serves_without_kv),        CO_TEST(serves_without_a_broker),
     };
     return cmocka_run_group_tests_name("api_errors", tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* Guilds, invites, coming and going, roles and the hierarchy. */
 #include "tests/contract/api/fixture.h"
 
+#include "platform/base/clock.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -184,6 +186,24 @@ static void handles_roles(void)
     api_stop();
 }
 
+/* Another process holds the guild's lock: the change waits until it is given back, or lapses. */
+static void waits_for_the_guilds_lock(void)
+{
+    char name[48];
+    uint64_t epoch;
+    api_start(false);
+    struct person alice = person_new("alice");
+    uint64_t guild = guild_new(&alice, "Demo");
+    snprintf(name, sizeof name, "guild:%llu", U(guild));
+    expect_int(kv_lease_take(ports.kv, name, "another process", 400, &epoch), 0);
+    int64_t began = clock_mono_ms();
+    expect_int(call(alice.token, "PATCH", "{\"name\":\"Renamed\"}", "/guilds/%llu", U(guild)), 200);
+    if (!kv_is_embedded(ports.kv)) /* one process has no other */
+        expect_true(clock_mono_ms() - began >= 350);
+    expect_int(call(alice.token, "PATCH", "{\"name\":\"Again\"}", "/guilds/%llu", U(guild)), 200);
+    api_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +211,7 @@ int main(void)
         CO_TEST(lists_a_users_guilds),
         CO_TEST(invites_people),
         CO_TEST(handles_roles),
+        CO_TEST(waits_for_the_guilds_lock),
     };
     return cmocka_run_group_tests_name("api_guilds", tests, NULL, NULL);
 }
