@@ -52,7 +52,9 @@ static int shard_read(const json_t *v, struct identify_request *r)
 
 static int intents_read(const json_t *v, struct identify_request *r)
 {
-    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) & ~(json_int_t)INTENTS_ALL)
+    if (!json_is_integer(v))
+        return GATEWAY_CLOSE_DECODE_ERROR;
+    if (json_integer_value(v) < 0 || json_integer_value(v) & ~(json_int_t)INTENTS_ALL)
         return GATEWAY_CLOSE_INVALID_INTENTS;
     r->has_intents = true;
     r->intents = (uint32_t)json_integer_value(v);

@@ -17,11 +17,11 @@ static bool replay_complete(struct session *s, uint64_t seq, enum encoder_kind e
     uint64_t missed = s->seq - seq;
     enum redaction redaction;
 
-    if (missed > s->replay.count)
-        return false;
+    if (missed == 0 || missed > s->replay.count)
+        return missed == 0;
     /* the oldest are emptied first */
-    return missed == 0 ||
-           encoded_share(replay_at(&s->replay, s->replay.count - (unsigned)missed, &redaction), encoder, redaction);
+    struct encoded *oldest = replay_at(&s->replay, s->replay.count - (unsigned)missed, &redaction);
+    return encoded_share(oldest, encoder, redaction) != NULL;
 }
 
 static void replay_send(struct conn *c, struct session *s, uint64_t seq)

@@ -321,7 +321,7 @@ bool amqp_delivery_header_int(const struct amqp_delivery *d, const char *name, i
         *ret = v->value.i16;
         return true;
     case AMQP_FIELD_KIND_I8:
-        *ret = v->value.i8;
+        *ret = (int64_t)v->value.i8; // NOLINT(bugprone-signed-char-misuse): it is a number
         return true;
     default:
         return false;

@@ -66,20 +66,23 @@ static int resolve(const char *listen, struct sockaddr_storage *ret, struct buf 
 
 static int listen_at(struct http_listener *l, const struct sockaddr_storage *addr, struct buf *err)
 {
-    struct sockaddr_storage bound;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } bound = {0};
     int len = sizeof(bound);
     int r = uv_tcp_bind(&l->tcp, (const struct sockaddr *)addr, 0);
 
     if (r == 0)
         r = uv_listen((uv_stream_t *)&l->tcp, LISTEN_BACKLOG, on_connection);
     if (r == 0)
-        r = uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&bound, &len);
+        r = uv_tcp_getsockname(&l->tcp, &bound.any, &len);
     if (r < 0) {
         buf_addf(err, "listen %s: %s", l->o.listen, uv_strerror(r));
         return r;
     }
-    l->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                : ((struct sockaddr_in *)&bound)->sin_port);
+    l->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
     return 0;
 }
 

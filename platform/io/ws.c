@@ -166,8 +166,8 @@ static uv_buf_t *batch_bufs(const struct ws_batch *b, unsigned *ret_count)
     static unsigned cap;
     unsigned n = 0;
 
-    if (cap < 2 * b->part_count) {
-        cap = 2 * b->part_count;
+    if (!bufs || cap < 2 * b->part_count) {
+        cap = 2 * b->part_count + 8;
         bufs = mem_realloc(bufs, cap * sizeof(*bufs));
     }
     for (uint32_t i = 0; i < b->part_count; i++) {

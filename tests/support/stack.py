@@ -370,14 +370,14 @@ class Stack(_Folder, _Accounts):
         try:
             alive = [process for process in self.processes if process.running()]
             for process in alive:
-                process.signal(signal.SIGTERM)
+                process.signal(signal.SIGTERM)  # all at once; a second one would mean: at once, without grace
             for process in alive:
                 try:
-                    code = process.stop()
+                    code = process.popen.wait(20)
                     if code != 0:
                         problems.append(f"{process.name} exited with {code}\n{process.log_tail(15)}")
-                except AssertionError as error:
-                    problems.append(str(error))
+                except subprocess.TimeoutExpired:
+                    problems.append(f"{process.name} did not stop within 20 s of SIGTERM\n{process.log_tail(15)}")
         finally:
             for process in self.processes:
                 process.kill()

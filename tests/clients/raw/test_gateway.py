@@ -102,9 +102,11 @@ class CloseCodes(Case):
         self.ends(4001, (99, {}), logged_in=True)
 
     def test_4002_what_cannot_be_decoded(self):
-        for raw in (b"{", b"not json", b"[1]", b"7", b'{"d":{}}', b'{"op":"two"}', b"\xff\xfe\x00", b""):
+        for raw in (b"{", b"not json", b"[1]", b"7", b'{"d":{}}', b'{"op":"two"}', b""):
             with self.subTest(raw=raw):
                 self.ends(4002, raw=raw)
+        # a text frame that is not UTF-8 never reaches the protocol (RFC 6455, section 8.1)
+        self.ends(1007, raw=b"\xff\xfe\x00")
 
     def test_4002_identify_without_its_fields(self):
         for data in (None, [], {}, {"token": 7, "properties": {}, "intents": 0}, {"token": "x", "intents": "many"}):

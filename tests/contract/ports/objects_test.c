@@ -84,7 +84,7 @@ int main(void)
 {
     const struct CMUnitTest contract[] = {CO_TEST(put_get_delete), CO_TEST(bad_keys_are_refused)};
     const struct CMUnitTest others[] = {CO_TEST(links), CO_TEST(memory_is_bounded)};
-    char folder[] = "/tmp/guildhall-objects-XXXXXX";
+    static char folder[] = "/tmp/guildhall-objects-XXXXXX";
     if (sodium_init() < 0 || !mkdtemp(folder))
         return 1;
     int failed = cmocka_run_group_tests_name("objects in memory", contract, NULL, NULL);

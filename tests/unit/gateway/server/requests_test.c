@@ -58,7 +58,9 @@ static void identify_codes(void **state)
         snprintf(text, sizeof text, "{\"token\":\"a\",\"shard\":%s}", shards[i]);
         assert_int_equal(identify(text, &r), GATEWAY_CLOSE_INVALID_SHARD);
     }
-    static const char *const intents[] = {"-1", "\"5\"", "1.5", "8589934592", "524288"};
+    assert_int_equal(identify("{\"token\":\"a\",\"intents\":\"5\"}", &r), GATEWAY_CLOSE_DECODE_ERROR);
+    assert_int_equal(identify("{\"token\":\"a\",\"intents\":1.5}", &r), GATEWAY_CLOSE_DECODE_ERROR);
+    static const char *const intents[] = {"-1", "8589934592", "524288"};
     for (size_t i = 0; i < sizeof intents / sizeof *intents; i++) {
         char text[128];
         snprintf(text, sizeof text, "{\"token\":\"a\",\"intents\":%s}", intents[i]);
