@@ -1,4 +1,6 @@
-/* guildhall-bench [--bin PATH] [start|post|fanout]...: all of them by default. */
+/* guildhall-bench [--bin PATH] [start|post|fanout]...: all of them by default, on `guildhall dev`.
+ * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL: post, on a stack that runs with limits off.
+ */
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -42,6 +44,14 @@ int main(int argc, char **argv)
     bool any = false;
     struct rlimit files = {65536, 65536};
     setrlimit(RLIMIT_NOFILE, &files);
+    if (argc == 7 && strcmp(argv[1], "stack") == 0) {
+        struct server stack = {.port = atoi(argv[2]), .gateway_port = atoi(argv[3])};
+        snprintf(stack.user_token, sizeof stack.user_token, "%s", argv[4]);
+        snprintf(stack.bot_token, sizeof stack.bot_token, "%s", argv[5]);
+        snprintf(stack.channel, sizeof stack.channel, "%s", argv[6]);
+        bench_post(NULL, &stack);
+        return 0;
+    }
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--bin") == 0 && i + 1 < argc) {
             bin = argv[++i];
@@ -51,7 +61,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "start") == 0) {
             bench_start(bin);
         } else if (strcmp(argv[i], "post") == 0) {
-            bench_post(bin);
+            bench_post(bin, NULL);
         } else if (strcmp(argv[i], "fanout") == 0) {
             bench_fanout(bin, SESSIONS);
         } else {
@@ -61,7 +71,7 @@ int main(int argc, char **argv)
     }
     if (!any) {
         bench_start(bin);
-        bench_post(bin);
+        bench_post(bin, NULL);
         bench_fanout(bin, SESSIONS);
     }
     return 0;

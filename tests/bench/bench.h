@@ -25,8 +25,9 @@ size_t ws_read_frame(int fd, char *buf, size_t cap);
 /* --- server.c: a `guildhall dev` of our own
  * ------------------------------------------------------------------------------ */
 struct server {
-    int pid, port;
-    double start_ms; /* from exec to the ready line */
+    int pid, port;    /* pid 0: a stack that runs already */
+    int gateway_port; /* of `dev` the same port */
+    double start_ms;  /* from exec to the ready line */
     char user_token[256], bot_token[256], channel[32];
 };
 void server_start(struct server *s, const char *bin);
@@ -39,5 +40,6 @@ uint64_t now_ns(void);
 /* --- the benchmarks
  * ------------------------------------------------------------------------------------------------------- */
 void bench_start(const char *bin);
-void bench_post(const char *bin);
+/* stack NULL: on a `dev` of our own. */
+void bench_post(const char *bin, const struct server *stack);
 void bench_fanout(const char *bin, int sessions);

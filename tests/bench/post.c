@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONNECTIONS 16
-#define MESSAGES    8000
+#define CONNECTIONS 64
+#define MESSAGES    12000
 
 static int by_value(const void *a, const void *b)
 {
@@ -37,16 +37,19 @@ static uint64_t message_sent_at(int ws)
     }
 }
 
-void bench_post(const char *bin)
+void bench_post(const char *bin, const struct server *stack)
 {
     static char answer[1 << 16];
     static uint64_t latency[MESSAGES];
     struct server s;
     struct pollfd fds[CONNECTIONS + 1];
     char path[128];
-    server_start(&s, bin);
+    if (stack)
+        s = *stack;
+    else
+        server_start(&s, bin);
     snprintf(path, sizeof path, "/api/v10/channels/%s/messages", s.channel);
-    int ws = gateway_session(s.port, s.bot_token), sent = 0, got = 0;
+    int ws = gateway_session(s.gateway_port, s.bot_token), sent = 0, got = 0;
     uint64_t begun = now_ns();
     for (int i = 0; i < CONNECTIONS; i++, sent++) {
         fds[i] = (struct pollfd){.fd = net_connect(s.port), .events = POLLIN};
@@ -78,8 +81,8 @@ void bench_post(const char *bin)
     }
     double seconds = (double)(now_ns() - begun) / 1e9;
     qsort(latency, MESSAGES, sizeof *latency, by_value);
-    printf("post messages=%d connections=%d: %.0f messages a second, POST to socket p50 %.2f ms, p99 %.2f ms\n",
-           MESSAGES, CONNECTIONS, MESSAGES / seconds, (double)latency[MESSAGES / 2] / 1e6,
+    printf("post%s messages=%d connections=%d: %.0f messages a second, POST to socket p50 %.2f ms, p99 %.2f ms\n",
+           stack ? " full-stack" : "", MESSAGES, CONNECTIONS, MESSAGES / seconds, (double)latency[MESSAGES / 2] / 1e6,
            (double)latency[MESSAGES * 99 / 100] / 1e6);
     fflush(stdout);
     for (int i = 0; i <= CONNECTIONS; i++)

@@ -104,6 +104,7 @@ void server_start(struct server *s, const char *bin)
     unlink(path);
     const char *url = strstr(line, "\"api_url\":\"http://127.0.0.1:");
     s->port = url ? atoi(url + strlen("\"api_url\":\"http://127.0.0.1:")) : 0;
+    s->gateway_port = s->port;
     snprintf(s->channel, sizeof s->channel, CHANNEL);
     token_after(line, "\"username\":\"alice\"", s->user_token, sizeof s->user_token);
     token_after(line, "\"username\":\"benchbot\"", s->bot_token, sizeof s->bot_token);
@@ -111,6 +112,8 @@ void server_start(struct server *s, const char *bin)
 
 void server_stop(struct server *s)
 {
+    if (!s->pid)
+        return;
     kill(s->pid, SIGTERM);
     waitpid(s->pid, NULL, 0);
 }
