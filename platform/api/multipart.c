@@ -179,7 +179,7 @@ static struct str dash_boundary(struct arena *a, struct str boundary)
 {
     char *out = arena_alloc(a, boundary.n + 2);
 
-    memcpy(out, "--", 2);
+    out[0] = out[1] = '-';
     memcpy(out + 2, boundary.p, boundary.n);
     return (struct str){out, boundary.n + 2};
 }

@@ -65,6 +65,7 @@ static void bucket_name(const struct route *r, char out[17])
     uint64_t h = UINT64_C(14695981039346656037);
     const char *parts[] = {r->method_name, r->path};
 
+    CHECK(parts[0] && parts[1]);
     for (int i = 0; i < 2; i++)
         for (const char *p = parts[i]; *p; p++)
             h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);

@@ -77,8 +77,8 @@ enum api_error oauth2_authorize_get(struct api_ctx *x)
 {
     struct authorization a;
     struct user me;
-    struct guild_snapshot *guilds;
-    unsigned count;
+    struct guild_snapshot *guilds = NULL;
+    unsigned count = 0;
     struct buf *out = api_out(x);
     enum api_error e = authorization_read(x, &a);
 

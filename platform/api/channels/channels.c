@@ -4,6 +4,7 @@
 #include "platform/api/form.h"
 #include "platform/api/handlers.h"
 #include "platform/api/users/users.h"
+#include "platform/base/check.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
 #include "platform/model/permissions.h"
@@ -142,7 +143,7 @@ static void type_change(struct api_ctx *x, struct channel *ch)
 
 enum api_error channel_modify(struct api_ctx *x)
 {
-    struct change ch;
+    struct change ch = {0};
     struct commit c;
     enum api_error e = change_begin(x, &ch);
 
@@ -151,6 +152,7 @@ enum api_error channel_modify(struct api_ctx *x)
     if (ch.access.is_dm)
         return API_ERROR_CANNOT_EXECUTE_ON_DM;
     struct channel *now = ch.access.channel;
+    CHECK(now);
     type_change(x, now);
     channel_read(x, now, ch.siblings, ch.sibling_count);
     e = form_result(x);
@@ -195,7 +197,7 @@ static void references_clear(struct commit *c, struct change *ch)
 
 enum api_error channel_delete(struct api_ctx *x)
 {
-    struct change ch;
+    struct change ch = {0};
     struct commit c;
     enum api_error e = change_begin(x, &ch);
 

@@ -192,9 +192,9 @@ enum api_error channel_invite_create(struct api_ctx *x)
 /* Those of one channel (0: of all), with their inviters. */
 static enum api_error invites_answer(struct api_ctx *x, const struct guild *g, uint64_t channel_id, bool metadata)
 {
-    struct invite *all;
-    struct channel *channels;
-    unsigned count, channel_count;
+    struct invite *all = NULL;
+    struct channel *channels = NULL;
+    unsigned count = 0, channel_count = 0;
     int r = store_guild_invites(x->ports->db, x->arena, g->id, &all, &count);
 
     if (r == 0)
@@ -260,6 +260,7 @@ struct invite_rows {
 static enum api_error invite_load(struct api_ctx *x, struct invite_rows *ret)
 {
     unsigned found = 0;
+    ret->view = (struct invite_view){&ret->invite, &ret->guild, &ret->channel, NULL};
     int r = x->texts[0].n <= 64 ? store_invite_get(x->ports->db, x->arena, x->texts[0], &ret->invite) : -ENOENT;
 
     if (r == 0 && is_expired(&ret->invite))
@@ -272,13 +273,13 @@ static enum api_error invite_load(struct api_ctx *x, struct invite_rows *ret)
         r = store_users_get(x->ports->db, x->arena, &ret->invite.inviter_id, 1, &ret->inviter, &found);
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_INVITE);
-    ret->view = (struct invite_view){&ret->invite, &ret->guild, &ret->channel, found ? ret->inviter : NULL};
+    ret->view.inviter = found ? ret->inviter : NULL;
     return API_OK;
 }
 
 enum api_error invite_get(struct api_ctx *x)
 {
-    struct invite_rows rows;
+    struct invite_rows rows = {0};
     bool with_counts = false;
     enum api_error e = invite_load(x, &rows);
 
@@ -295,7 +296,7 @@ enum api_error invite_get(struct api_ctx *x)
 
 enum api_error invite_delete(struct api_ctx *x)
 {
-    struct invite_rows rows;
+    struct invite_rows rows = {0};
     struct api_access in_channel, in_guild;
     struct commit c;
     struct buf b = {0};
@@ -330,8 +331,8 @@ enum api_error invite_delete(struct api_ctx *x)
 static enum api_error invite_join(struct api_ctx *x, const struct invite_rows *rows, bool *ret_new)
 {
     struct member m = {.guild_id = rows->guild.id, .joined_ms = clock_wall_ms()};
-    uint64_t *mine;
-    unsigned count;
+    uint64_t *mine = NULL;
+    unsigned count = 0;
     struct commit c;
     int r = store_user_get(x->ports->db, x->arena, x->user_id, &m.user);
 
@@ -357,7 +358,7 @@ static enum api_error invite_join(struct api_ctx *x, const struct invite_rows *r
 
 enum api_error invite_accept(struct api_ctx *x)
 {
-    struct invite_rows rows;
+    struct invite_rows rows = {0};
     bool is_new;
     enum api_error e = invite_load(x, &rows);
 

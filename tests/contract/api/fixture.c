@@ -165,7 +165,7 @@ int call(const char *token, const char *method, const char *json, const char *pa
     va_list args;
 
     va_start(args, path_fmt);
-    vsnprintf(path, sizeof path, path_fmt, args);
+    vsnprintf(path, sizeof path, path_fmt, args); // NOLINT(clang-analyzer-valist.Uninitialized): va_start is above
     va_end(args);
     return call_raw(token, method, json ? "application/json" : NULL, json ? str_c(json) : STR_NONE, path);
 }
