@@ -3,10 +3,7 @@
 #include "gateway/server/gateway.h"
 
 #include "platform/base/jw.h"
-#include "platform/base/log.h"
 #include "platform/cli/serve.h"
-#include "platform/io/co.h"
-#include "platform/ports/outbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,15 +15,14 @@
 
 #define SECRET_BYTES 32
 
+static struct service service;
+
 static struct {
-    struct platform platform;
     struct api *api;
     struct gateway *gateway;
-    struct http_listener *listener;
-    struct buf api_url, gateway_url, seeded;
+    struct buf gateway_url;
     char listen[32], secret[SECRET_BYTES * 2 + 1], database[4096], objects[4096];
     char tls_cert[2048], tls_key[2048];
-    int code;
 } self;
 
 static void handle(struct http_request *req, struct http_response *res, void *arg)
@@ -108,7 +104,7 @@ static int data_open(struct platform_urls *urls, struct buf *err)
         urls->objects_dir = self.objects;
     }
     urls->secret = serve_path(SETTING_secret) ? str_c(setting_str(SETTING_secret)) : str_c(self.secret);
-    return platform_open(&self.platform, urls, err);
+    return platform_open(&service.platform, urls, err);
 }
 
 static int listen_everywhere(struct buf *err)
@@ -121,101 +117,78 @@ static int listen_everywhere(struct buf *err)
                                       .handler = handle,
                                       .upgrade = upgrade,
                                       .via = "1.1 guildhall"};
-    int r = http_listener_start(&o, &self.listener, err);
+    int r = http_listener_start(&o, &service.listener, err);
     if (r < 0)
         return r;
-    int port = http_listener_port(self.listener);
-    serve_public_url(&self.api_url, setting_str(SETTING_public_api_url), tls ? "https" : "http", self.listen, port,
-                     "/api");
+    int port = http_listener_port(service.listener);
+    serve_public_url(&service.public_url, setting_str(SETTING_public_api_url), tls ? "https" : "http", self.listen,
+                     port, "/api");
     serve_public_url(&self.gateway_url, setting_str(SETTING_public_gateway_url), tls ? "wss" : "ws", self.listen, port,
                      "/gateway");
     return 0;
 }
 
-static void tell_ready(void)
+static void tell_ready(struct str seeded)
 {
     BUF_AUTO struct buf line = {0};
     jw_obj(&line);
     jw_kcstr(&line, "ready", "dev");
-    jw_kstr(&line, "api_url", buf_str(&self.api_url));
+    jw_kstr(&line, "api_url", buf_str(&service.public_url));
     jw_kstr(&line, "gateway_url", buf_str(&self.gateway_url));
     jw_ki64(&line, "pid", getpid());
-    if (self.seeded.len)
-        buf_addf(&line, ",%.*s", STR_ARG(buf_str(&self.seeded)));
+    if (seeded.n)
+        buf_addf(&line, ",%.*s", STR_ARG(seeded));
     jw_obj_end(&line);
     ready_print(&line);
 }
 
-static int start_platform(struct buf *err)
+static int begin(struct buf *err)
 {
-    int r = platform_start(&self.platform, true, 0);
-    if (r == 0 && serve_path(SETTING_seed))
-        r = seed_run(&self.platform, setting_str(SETTING_seed), &self.seeded, err);
-    if (r < 0)
-        return r;
-    struct gateway_options o = {.ports = &self.platform.ports,
-                                .tokens = self.platform.tokens,
+    BUF_AUTO struct buf seeded = {0};
+    struct gateway_options o = {.ports = &service.platform.ports,
+                                .tokens = service.platform.tokens,
                                 .node_id = "dev",
                                 .public_url = self.gateway_url.data,
                                 .heartbeat_interval_ms = (int)setting_int(SETTING_heartbeat_interval_ms),
-                                .limits = setting_bool(SETTING_limits)};
-    return gateway_new(&o, &self.gateway);
+                                .limits = setting_bool(SETTING_limits),
+                                .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};
+    int r = 0;
+    if (serve_path(SETTING_seed))
+        r = seed_run(&service.platform, setting_str(SETTING_seed), &seeded, err);
+    if (r == 0)
+        r = gateway_new(&o, &self.gateway);
+    if (r < 0)
+        return r;
+    outbox_start(&service.platform.ports);
+    tell_ready(buf_str(&seeded));
+    return 0;
 }
 
-static void start(void *arg)
-{
-    (void)arg;
-    BUF_AUTO struct buf err = {0};
-    int r = start_platform(&err);
-    if (r == 0) {
-        outbox_start(&self.platform.ports);
-        tell_ready();
-        return;
-    }
-    if (err.len)
-        (void)usage_error(&err);
-    self.code = err.len ? 2 : 1;
-    loop_stop();
-}
-
-static void last_step(void *arg)
+static void end(void)
 {
     if (self.gateway)
         gateway_stop(self.gateway);
     self.gateway = NULL;
     outbox_stop();
-    platform_release(&self.platform);
-    serve_stopped(arg);
-}
-
-static void stop(void *arg)
-{
-    (void)arg;
-    platform_stop_waiting();
-    serve_stop(self.listener, last_step);
-    self.listener = NULL;
 }
 
 int dev_main(void)
 {
     BUF_AUTO struct buf err = {0};
     struct platform_urls urls;
+    service = (struct service){.migrate = true, .worker_id = 0, .begin = begin, .end = end};
     if (tls_read(&err) < 0 || data_open(&urls, &err) < 0 || listen_everywhere(&err) < 0)
         return usage_error(&err);
-    struct api_options o = {.ports = &self.platform.ports,
-                            .tokens = self.platform.tokens,
-                            .public_api_url = self.api_url.data,
+    struct api_options o = {.ports = &service.platform.ports,
+                            .tokens = service.platform.tokens,
+                            .public_api_url = service.public_url.data,
                             .secret = urls.secret,
                             .limits = setting_bool(SETTING_limits),
+                            .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency),
                             .gateway_url = gateway_url_own};
     self.api = api_new(&o);
-    loop_on_signal(stop, NULL);
-    (void)co_spawn(start, NULL);
-    loop_run();
+    int code = service_run(&service);
     api_free(self.api);
-    platform_close(&self.platform);
-    buf_done(&self.api_url);
     buf_done(&self.gateway_url);
-    buf_done(&self.seeded);
-    return self.code;
+    return code;
 }

@@ -94,39 +94,67 @@ void serve_revocation(struct platform *p, const struct event *e)
     json_decref(o);
 }
 
-static struct loop_timer *cut;
+/* --- a service's life --- */
 
-static void stop_cut(void *arg)
+static struct {
+    struct loop_timer *cut;
+    int code;
+} life;
+
+static void life_start(void *arg)
+{
+    struct service *s = arg;
+    BUF_AUTO struct buf err = {0};
+    int r = platform_start(&s->platform, s->migrate, s->worker_id);
+    if (r == 0)
+        r = s->begin(&err);
+    if (r == 0)
+        return;
+    if (err.len)
+        (void)usage_error(&err);
+    life.code = r == -ECANCELED ? 0 : err.len ? 2 : 1;
+    if (r != -ECANCELED)
+        loop_stop();
+}
+
+static void life_cut(void *arg)
 {
     (void)arg;
     LOG_WARN("stop cut short", "after_ms=%d", STOP_MAX_MS);
     loop_stop();
 }
 
-void serve_stopped(void *arg)
+static void life_end(void *arg)
 {
-    (void)arg;
-    loop_timer_free(cut);
-    cut = NULL;
+    struct service *s = arg;
+    s->end();
+    platform_release(&s->platform);
     loop_stop();
 }
 
-static void (*last_step)(void *arg);
-
 static void listener_stopped(void *arg)
 {
-    if (co_spawn(last_step, arg) < 0)
-        serve_stopped(arg);
+    if (co_spawn(life_end, arg) < 0)
+        loop_stop();
 }
 
-void serve_stop(struct http_listener *l, void (*last)(void *arg))
+static void life_stop(void *arg)
 {
+    struct service *s = arg;
     LOG_INFO("stopping", "grace_ms=%d", STOP_GRACE_MS);
-    last_step = last;
-    cut = loop_timer_new(stop_cut, NULL);
-    loop_timer_start(cut, STOP_MAX_MS, 0);
-    if (l)
-        http_listener_stop(l, STOP_GRACE_MS, listener_stopped, NULL);
-    else
-        listener_stopped(NULL);
+    platform_stop_waiting();
+    loop_timer_start(life.cut, STOP_MAX_MS, 0);
+    http_listener_stop(s->listener, STOP_GRACE_MS, listener_stopped, s);
+}
+
+int service_run(struct service *s)
+{
+    life.cut = loop_timer_new(life_cut, NULL);
+    loop_on_signal(life_stop, s);
+    (void)co_spawn(life_start, s);
+    loop_run();
+    loop_timer_free(life.cut);
+    platform_close(&s->platform);
+    buf_done(&s->public_url);
+    return life.code;
 }

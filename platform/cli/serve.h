@@ -23,7 +23,19 @@ void serve_tell_admin(struct buf *line, struct http_listener *admin);
 /* Takes a CONTROL_TOKEN_REVOKED event. */
 void serve_revocation(struct platform *p, const struct event *e);
 
-/* Stops the listener (NULL is fine), runs `last` on a coroutine, which ends with serve_stopped; then the loop stops. A
- * stop that takes longer than 10 s is cut short. */
-void serve_stop(struct http_listener *l, void (*last)(void *arg));
-void serve_stopped(void *arg);
+/* A serving command: opened and listening, it starts once its servers are there and stops on a signal. */
+struct service {
+    struct platform platform;
+    struct http_listener *listener, *admin;
+    struct buf public_url;
+    bool migrate;  /* bring the schema up to date instead of checking it */
+    int worker_id; /* of snowflakes; -1: leased */
+    /* Coroutine: the platform is there; ends with ready_print. 0; otherwise the process ends, with 2 when err says why.
+     */
+    int (*begin)(struct buf *err);
+    /* Coroutine: the listener has stopped. */
+    void (*end)(void);
+};
+/* Runs the loop until a signal or a failed start; closes the platform. Returns the exit code. A stop that takes longer
+ * than 10 s is cut short. */
+int service_run(struct service *s);
