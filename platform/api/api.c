@@ -48,6 +48,8 @@ enum api_error api_port_error(int err, enum api_error missing)
         return API_ERROR_UNAVAILABLE;
     case -ENOSPC:
         return API_ERROR_RESOURCE_OVERLOADED;
+    case -EINVAL: /* what the database cannot hold: a text with a NUL, a number out of its column's range */
+        return API_ERROR_GENERAL_400;
     default:
         LOG_ERROR("port failed", "error=%d", -err);
         return API_ERROR_INTERNAL;

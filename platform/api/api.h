@@ -76,7 +76,7 @@ static inline struct buf *api_out(struct api_ctx *x)
 }
 
 /* Errors of the ports as the API answers them: -ENOENT to `missing`, -EHOSTDOWN and -EAGAIN to UNAVAILABLE, -ENOSPC to
- * RESOURCE_OVERLOADED, others to INTERNAL (logged). */
+ * RESOURCE_OVERLOADED, -EINVAL to GENERAL_400, others to INTERNAL (logged). */
 enum api_error api_port_error(int err, enum api_error missing);
 
 /* Runs the commit; api_port_error of its result. */

@@ -40,6 +40,11 @@ static int file_index(struct str field)
     return (int)n;
 }
 
+static bool is_text(struct str s)
+{
+    return utf8_count(s) >= 0 && (!s.n || !memchr(s.p, 0, s.n));
+}
+
 static enum api_error multipart_body(struct api_ctx *x, const struct route *route, struct str boundary)
 {
     struct multipart_part *parts = NULL;
@@ -68,7 +73,7 @@ static enum api_error multipart_body(struct api_ctx *x, const struct route *rout
     /* Without payload_json the plain fields are the members, as strings (content=hello). */
     x->body = json_object();
     for (unsigned i = 0; i < count; i++)
-        if (!parts[i].filename.p && utf8_count(parts[i].name) >= 0)
+        if (!parts[i].filename.p && is_text(parts[i].name) && is_text(parts[i].bytes))
             json_object_setn_new(x->body, parts[i].name.p, parts[i].name.n,
                                  json_stringn(parts[i].bytes.p, parts[i].bytes.n));
     return API_OK;

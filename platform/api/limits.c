@@ -182,6 +182,7 @@ bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms)
 {
     struct kv_bucket_state s;
     const struct kv_bucket b = {key, limit, window_ms};
+    char name[17];
 
     if (!x->options->limits)
         return true;
@@ -190,7 +191,8 @@ bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms)
         return true;
     /* In place of the route's, which has room: the limit that was met is this one. */
     buf_clear(&x->res->head);
-    headers_write(x->res, limit, 0, wait_of(&s), key);
+    bucket_name("", key, name);
+    headers_write(x->res, limit, 0, wait_of(&s), name);
     too_many(x->res, wait_of(&s), false);
     return false;
 }

@@ -59,13 +59,11 @@ static struct node *child_of(struct node *parent, struct str literal)
     return n;
 }
 
-/* FNV-1a; the bucket's name must be stable for a route and tell nothing else. */
-static void bucket_name(const struct route *r, char out[17])
+void bucket_name(const char *first, const char *second, char out[17])
 {
     uint64_t h = UINT64_C(14695981039346656037);
-    const char *parts[] = {r->method_name, r->path};
+    const char *parts[] = {first, second};
 
-    CHECK(parts[0] && parts[1]);
     for (int i = 0; i < 2; i++)
         for (const char *p = parts[i]; *p; p++)
             h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
@@ -101,7 +99,7 @@ static void route_add(struct router *router, struct route *r)
     }
     CHECK_MSG(!n->routes[r->method], "two routes for %s %s", r->method_name, r->path);
     n->routes[r->method] = r;
-    bucket_name(r, r->bucket);
+    bucket_name(r->method_name, r->path, r->bucket);
 }
 
 struct router *router_new(void)
@@ -177,9 +175,10 @@ enum api_error router_match(const struct router *r, enum http_method method, str
     while (path.n) {
         if (s.count == SEGMENTS_MAX || !segment_next(&path, &s.segments[s.count]))
             return API_ERROR_NOT_FOUND;
-        s.segments[s.count] = http_percent_decode(a, s.segments[s.count], false);
-        if (!s.segments[s.count++].p)
+        struct str segment = http_percent_decode(a, s.segments[s.count], false);
+        if (!segment.p || utf8_count(segment) < 0 || memchr(segment.p, 0, segment.n))
             return API_ERROR_NOT_FOUND;
+        s.segments[s.count++] = segment;
     }
     struct route *found = s.count ? search(&s, &r->root, 0, 0) : NULL;
     if (!found)

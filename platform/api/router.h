@@ -25,6 +25,9 @@ struct route {
     struct metric *seconds, *answers[6];
 };
 
+/* The hash (FNV-1a) of two texts: stable for a route, and tells nothing else. */
+void bucket_name(const char *first, const char *second, char out[17]);
+
 struct router;
 struct router *router_new(void);
 void router_free(struct router *r);

@@ -270,6 +270,24 @@ enum api_error guild_member_me_modify(struct api_ctx *x)
     return e;
 }
 
+/* The older form of the above, which discord.py uses: answers the nick alone. */
+enum api_error guild_member_nick_modify(struct api_ctx *x)
+{
+    struct member_change ch;
+    enum api_error e = change_begin(x, x->user_id, 0, &ch);
+
+    if (e == API_OK)
+        e = nick_change(x, &ch);
+    if (e == API_OK)
+        e = change_commit(x, &ch.m);
+    if (e != API_OK)
+        return e;
+    jw_obj(api_out(x));
+    jw_kstr(api_out(x), "nick", ch.m.nick);
+    jw_obj_end(api_out(x));
+    return API_OK;
+}
+
 /* Giving and taking one role: nothing happens (and nothing is told) when it is so already. */
 static enum api_error role_switch(struct api_ctx *x, bool give)
 {

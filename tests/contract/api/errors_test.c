@@ -32,6 +32,8 @@ static void answers_unknown_paths(void)
     expect_int(call(alice.token, "GET", NULL, "/api/v6/users/@me"), 400);
     expect_int(code(), 50041);
     expect_int(call(alice.token, "GET", NULL, "/api/v10/users/%%zz"), 404);
+    expect_int(call(NULL, "GET", NULL, "/invites/a%%00b"), 404);
+    expect_int(call(NULL, "GET", NULL, "/invites/%%FF%%FE"), 404);
     api_stop();
 }
 
@@ -103,6 +105,10 @@ static void refuses_bad_bodies(void)
             "/guilds"),
         201);
     expect_text(str_c(text_at("name")), "Parts");
+    expect_int(call_raw(alice.token, "POST", "multipart/form-data; boundary=x",
+                        STR("--x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nfrom\0field\r\n--x--"),
+                        "/guilds"),
+               400);
     expect_int(call_raw(alice.token, "POST", "multipart/form-data; boundary=x", STR("--y\r\n"), "/guilds"), 400);
     expect_int(code(), 50035);
     buf_done(&deep);

@@ -53,6 +53,8 @@ static void changes_members(void)
     expect_int(call(bob.token, "PATCH", "{\"nick\":\"Bobby\"}", "/guilds/%llu/members/@me", U(guild)), 200);
     expect_text(str_c(text_at("nick")), "Bobby");
     expect_text(str_c(json_string_value(json_object_get(event_at(EVENT_GUILD_MEMBER_UPDATE, 0), "nick"))), "Bobby");
+    expect_int(call(bob.token, "PATCH", "{\"nick\":\"\"}", "/guilds/%llu/members/@me/nick", U(guild)), 200);
+    expect_true(json_is_null(node_at("nick")));
     const char *bodies[] = {"{\"nick\":\"x\"}",
                             "{\"mute\":true}",
                             "{\"deaf\":true}",
