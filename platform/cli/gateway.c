@@ -49,6 +49,7 @@ static void tell_ready(void)
     jw_kcstr(&line, "ready", "gateway");
     jw_kstr(&line, "gateway_url", buf_str(&service.public_url));
     jw_kcstr(&line, "node_id", node_id);
+    jw_ki64(&line, "port", http_listener_port(service.listener)); /* the public URL may name a proxy's */
     serve_tell_admin(&line, service.admin);
     jw_obj_end(&line);
     ready_print(&line);

@@ -30,8 +30,8 @@ class Cutter:
         async def start():
             self._open = asyncio.Event()
             self._open.set()
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            self.port = server.sockets[0].getsockname()[1]
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            self.port = self._server.sockets[0].getsockname()[1]
             started.set()
 
         self._loop.run_until_complete(start())
@@ -48,7 +48,7 @@ class Cutter:
             await asyncio.gather(
                 self._pump(reader, up_writer, False), self._pump(up_reader, writer, True)
             )
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._connections.discard(pair)
@@ -102,6 +102,13 @@ class Cutter:
         self._call(lambda: self._open.set())
 
     def stop(self):
-        self._call(lambda: [end.transport.abort() for pair in self._connections for end in pair])
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        async def end():
+            self._server.close()
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            self._loop.stop()
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop)
         self._thread.join(5)

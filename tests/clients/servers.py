@@ -65,8 +65,7 @@ class CutStack(Stack):
         cutter = self._cutters[len(self.gateway)]
         self.args["gateway"] = ["--public-gateway-url", public_url(cutter, self.tls)]
         gateway = super().start_gateway()
-        listening = gateway.ready.get("listen_url") or gateway.ready["gateway_url"]
-        cutter.target = address(listening)
+        cutter.target = ("127.0.0.1", gateway.ready["port"])
         return gateway
 
 
