@@ -14,8 +14,10 @@
 #include <stdio.h>
 #include <uv.h>
 
-#define RX_BUFFER_BYTES 16384
-#define VHOSTS_MAX      4
+#define RX_BUFFER_BYTES  16384
+#define VHOSTS_MAX       4
+#define CLOSE_HEAD_BYTES 6
+#define CLOSE_TIMEOUT_MS 3000 /* for the peer's answer to a close frame */
 
 struct outgoing {
     struct list link;
@@ -30,12 +32,12 @@ struct ws_client {
     char *host, *path, *ca_file, *user_agent;
     char address[INET6_ADDRSTRLEN];
     int port;
-    bool tls, open, closing, over, looking_up;
+    bool tls, open, closing, close_sent, over, looking_up;
     size_t payload_max, queue_bytes_max, queue_bytes;
     struct list queue;
     struct buf in; /* the message being received */
     struct lws *wsi;
-    struct loop_timer *connect_timer;
+    struct loop_timer *connect_timer; /* then of the close */
     uv_getaddrinfo_t lookup;
     int close_code; /* what to send, or what was received */
     char close_reason[124];
@@ -115,6 +117,30 @@ static int on_receive(struct ws_client *c, struct lws *wsi, const void *data, si
     return 0;
 }
 
+/* The close frame is written here and the peer's awaited: libwebsockets drops the socket without a word when the
+ * WRITEABLE callback asks it to close. */
+static int close_write(struct ws_client *c, struct lws *wsi)
+{
+    unsigned char frame[LWS_PRE + CLOSE_HEAD_BYTES + 2 + sizeof c->close_reason], *p = frame + LWS_PRE, *mask = p + 2;
+    unsigned char *payload = p + CLOSE_HEAD_BYTES;
+    size_t n = 2 + strlen(c->close_reason);
+
+    p[0] = 0x88;
+    p[1] = (unsigned char)(0x80 | n);
+    if (lws_get_random(lws.context, mask, 4) != 4)
+        memset(mask, 0, 4);
+    payload[0] = (unsigned char)(c->close_code >> 8);
+    payload[1] = (unsigned char)c->close_code;
+    memcpy(payload + 2, c->close_reason, n - 2);
+    for (size_t i = 0; i < n; i++)
+        payload[i] ^= mask[i % 4];
+    if (lws_write(wsi, p, CLOSE_HEAD_BYTES + n, LWS_WRITE_RAW) < 0)
+        return -1;
+    c->close_sent = true;
+    loop_timer_start(c->connect_timer, CLOSE_TIMEOUT_MS, 0);
+    return 0;
+}
+
 static int on_writeable(struct ws_client *c, struct lws *wsi)
 {
     struct list *first = list_first(&c->queue);
@@ -130,11 +156,7 @@ static int on_writeable(struct ws_client *c, struct lws *wsi)
             lws_callback_on_writable(wsi);
         return 0;
     }
-    if (!c->closing)
-        return 0;
-    lws_close_reason(wsi, (enum lws_close_status)c->close_code, (unsigned char *)c->close_reason,
-                     strlen(c->close_reason));
-    return -1;
+    return c->closing && !c->close_sent ? close_write(c, wsi) : 0;
 }
 
 static void on_peer_close(struct ws_client *c, const unsigned char *data, size_t n)
@@ -174,7 +196,7 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return on_writeable(c, wsi);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         on_peer_close(c, in, len);
-        return 0;
+        return c->closing ? -1 : 0; /* the answer to ours: nothing more to be said */
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         snprintf(c->close_reason, sizeof c->close_reason, "%.*s", (int)(len ? len : 0), in ? (const char *)in : "");
         client_over(c, 1006, *c->close_reason ? c->close_reason : "cannot connect");
@@ -282,7 +304,12 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
 
 static void on_connect_timeout(void *arg)
 {
-    client_cut(arg, 1006, "connecting took too long");
+    struct ws_client *c = arg;
+
+    if (c->close_sent)
+        client_cut(c, c->close_code, c->close_reason);
+    else
+        client_cut(c, 1006, "connecting took too long");
 }
 
 static void lookup_start(void *arg)
