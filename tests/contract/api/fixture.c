@@ -170,6 +170,21 @@ int call(const char *token, const char *method, const char *json, const char *pa
     return call_raw(token, method, json ? "application/json" : NULL, json ? str_c(json) : STR_NONE, path);
 }
 
+int call_beside(const char *token, const char *method, const char *path)
+{
+    char url[512], authorization[512];
+    const char *headers[] = {authorization, NULL};
+    struct http_result r;
+
+    snprintf(url, sizeof url, "%s/api/v10%s", self.url, path);
+    snprintf(authorization, sizeof authorization, "Authorization: %s", token);
+    struct http_call_options o = {
+        .method = method, .url = url, .headers = headers, .timeout_ms = 10000, .body_max = 1 << 20};
+    int got = http_call_await(self.http, &o, &r) == 0 ? r.status : -1;
+    http_result_done(&r);
+    return got;
+}
+
 json_t *node_at(const char *path)
 {
     json_t *v = body;

@@ -33,6 +33,9 @@ int call(const char *token, const char *method, const char *json, const char *pa
 /* The same with a content type and bytes of one's own. */
 int call_raw(const char *token, const char *method, const char *content_type, struct str bytes, const char *path);
 
+/* Without a body, leaving `status` and `body` alone: for several at once. Returns the status. */
+int call_beside(const char *token, const char *method, const char *path);
+
 /* "user.id", "0.name", "errors.name._errors.0.code" of the answer; NULL when there is none. */
 const char *text_at(const char *path);
 json_t *node_at(const char *path);

@@ -139,12 +139,55 @@ static void keeps_the_hierarchy(void)
     api_stop();
 }
 
+#define GIVERS 8
+static struct {
+    const struct person *alice, *bob;
+    uint64_t guild, roles[GIVERS];
+    int next, given;
+} giving;
+
+static void gives(void *arg)
+{
+    char path[128];
+
+    (void)arg;
+    snprintf(path, sizeof path, "/guilds/%llu/members/%llu/roles/%llu", U(giving.guild), U(giving.bob->id),
+             U(giving.roles[giving.next++]));
+    giving.given += call_beside(giving.alice->token, "PUT", path) == 204;
+}
+
+/* Several change one member at once: every event adds to the one before, and the last tells all. */
+static void changes_follow_each_other(void)
+{
+    struct co_group g = {0};
+    api_start(false);
+    struct person alice = person_new("alice"), bob = person_new("bob");
+    giving.guild = guild_new(&alice, "Demo");
+    giving.alice = &alice;
+    giving.bob = &bob;
+    guild_enter(giving.guild, &alice, &bob);
+    for (int i = 0; i < GIVERS; i++)
+        giving.roles[i] = role_new(&alice, giving.guild, "{}");
+    watch(giving.guild);
+    events_clear();
+    for (int i = 0; i < GIVERS; i++)
+        expect_int(co_group_spawn(&g, gives, NULL), 0);
+    co_group_wait(&g);
+    expect_int(giving.given, GIVERS);
+    for (int i = 0; i < GIVERS; i++) {
+        json_t *e = event_at(EVENT_GUILD_MEMBER_UPDATE, (unsigned)i);
+        expect_int((int)json_array_size(json_object_get(e, "roles")), i + 1);
+    }
+    api_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CO_TEST(lists_members),
         CO_TEST(changes_members),
         CO_TEST(keeps_the_hierarchy),
+        CO_TEST(changes_follow_each_other),
     };
     return cmocka_run_group_tests_name("api_members", tests, NULL, NULL);
 }
