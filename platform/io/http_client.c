@@ -283,7 +283,9 @@ static void body_set(struct http_call *call, const struct http_call_options *o)
     bool is_get = strcmp(o->method, "GET") == 0;
     if (has_body || strcmp(o->method, "POST") == 0 || strcmp(o->method, "PUT") == 0 ||
         strcmp(o->method, "PATCH") == 0) {
-        call->body = mem_strndup(has_body ? o->body.p : "", o->body.n);
+        call->body = mem_zalloc(o->body.n + 1);
+        if (has_body) /* bytes, not text: uploads hold NULs */
+            memcpy(call->body, o->body.p, o->body.n);
         curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body);
         curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.n);
     } else if (strcmp(o->method, "HEAD") == 0) {

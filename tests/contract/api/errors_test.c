@@ -115,6 +115,34 @@ static void refuses_bad_bodies(void)
     api_stop();
 }
 
+/* A file of all 256 bytes comes back as it was sent. */
+static void keeps_every_byte(void)
+{
+    struct buf b = BUF_INIT(4096);
+    api_start(false);
+    struct person alice = person_new("alice");
+    uint64_t guild = guild_new(&alice, "Demo");
+    char path[96];
+    snprintf(path, sizeof path, "/channels/%llu/messages", U(guild_channel(guild, "general")));
+    buf_adds(&b, "--x\r\nContent-Disposition: form-data; name=\"files[0]\"; filename=\"all.bin\"\r\n\r\n");
+    size_t at = b.len;
+    for (int i = 0; i < 256; i++)
+        buf_addc(&b, (char)i);
+    buf_adds(&b, "\r\n--x--\r\n");
+    expect_int(call_raw(alice.token, "POST", "multipart/form-data; boundary=x", buf_str(&b), path), 200);
+    expect_int(int_at("attachments.0.size"), 256);
+    const char *link = strstr(text_at("attachments.0.url"), "/attachments/");
+    expect_true(link != NULL);
+    if (link) {
+        char own[512];
+        snprintf(own, sizeof own, "%s", link);
+        expect_int(call_raw(NULL, "GET", NULL, STR_NONE, own), 200);
+        expect_true(str_eq(answer_text(), (struct str){b.data + at, 256}));
+    }
+    buf_done(&b);
+    api_stop();
+}
+
 static void refuses_oversized_bodies(void)
 {
     size_t n = 27u << 20;
@@ -215,9 +243,15 @@ static void serves_without_a_broker(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(answers_unknown_paths),    CO_TEST(refuses_bad_tokens),       CO_TEST(refuses_bad_bodies),
-        CO_TEST(refuses_oversized_bodies), CO_TEST(survives_a_lost_database), CO_TEST(answers_503_without_a_database),
-        CO_TEST(serves_without_kv),        CO_TEST(serves_without_a_broker),
+        CO_TEST(answers_unknown_paths),
+        CO_TEST(refuses_bad_tokens),
+        CO_TEST(refuses_bad_bodies),
+        CO_TEST(keeps_every_byte),
+        CO_TEST(refuses_oversized_bodies),
+        CO_TEST(survives_a_lost_database),
+        CO_TEST(answers_503_without_a_database),
+        CO_TEST(serves_without_kv),
+        CO_TEST(serves_without_a_broker),
     };
     return cmocka_run_group_tests_name("api_errors", tests, NULL, NULL);
 }
