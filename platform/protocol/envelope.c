@@ -101,7 +101,7 @@ static const char *skip_value(const char *p, const char *end, unsigned depth_max
 
 int json_members_scan(struct str object, int (*fn)(struct str key, struct str value, void *arg), void *arg)
 {
-    const char *end = object.p + object.n, *p = skip_blanks(object.p, end);
+    const char *end = object.n ? object.p + object.n : object.p, *p = skip_blanks(object.p, end);
 
     if (p == end || *p != '{')
         return -EINVAL;
@@ -139,7 +139,7 @@ int json_members_scan(struct str object, int (*fn)(struct str key, struct str va
 
 int json_elements_scan(struct str array, int (*fn)(struct str value, void *arg), void *arg)
 {
-    const char *end = array.p + array.n, *p = skip_blanks(array.p, end);
+    const char *end = array.n ? array.p + array.n : array.p, *p = skip_blanks(array.p, end);
 
     if (p == end || *p != '[')
         return -EINVAL;
@@ -211,7 +211,7 @@ int json_str_plain(struct str value, struct str *ret)
 
 bool json_depth_ok(struct str text)
 {
-    const char *p = text.p, *end = text.p + text.n;
+    const char *p = text.p, *end = text.n ? text.p + text.n : text.p;
     size_t depth = 0;
 
     while (p && p < end) {
