@@ -226,15 +226,27 @@ static void log_add(struct topic *t, uint64_t event_id)
     t->log_head = (t->log_head + 1) % t->log_cap;
 }
 
+/* The number event_id has already, or 0. */
+static uint64_t log_find(const struct topic *t, uint64_t event_id)
+{
+    for (unsigned i = t->log_len; i-- > 0;)
+        if (t->log[i].event_id == event_id)
+            return t->log[i].number;
+    return 0;
+}
+
 static int topics_next(struct kv *kv, struct arena *a, const uint64_t *topics, const uint64_t *event_ids,
                        unsigned count, struct kv_route *ret)
 {
     for (unsigned i = 0; i < count; i++) {
         struct topic *t = topic_of(self_of(kv), topics[i]);
-        t->number++;
-        log_add(t, event_ids[i]);
+        uint64_t number = log_find(t, event_ids[i]);
+        if (!number) {
+            number = ++t->number;
+            log_add(t, event_ids[i]);
+        }
         route_fill(t, a, &ret[i]);
-        ret[i].number = t->number;
+        ret[i].number = number;
     }
     return 0;
 }

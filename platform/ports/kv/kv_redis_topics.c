@@ -1,4 +1,4 @@
-/* `kv` on Redis: topics. For each a number, a set of interested nodes, and a hash of the latest (number, event id).
+/* `kv` on Redis: topics. For each a number, a set of interested nodes, and a hash of the latest numbers and event ids.
  * Commands of one call are sent together and awaited together. Loop thread, coroutine. */
 #include "platform/ports/kv/kv_redis.h"
 
@@ -12,15 +12,22 @@
 #define TOUCH                                                                                                          \
     "redis.call('PEXPIRE', KEYS[1], " KV_TOPIC_KEEP_MS ") redis.call('PEXPIRE', KEYS[2], " KV_TOPIC_KEEP_MS ") "
 
+/* The log has each pair both ways, so that an event that is published again keeps the number it has. */
 static const char next_script[] =
-    "local n = redis.call('INCR', KEYS[1]) "
-    "redis.call('HSET', KEYS[3], n, ARGV[1]) "
-    "redis.call('HDEL', KEYS[3], n - " STRING_OF(
+    "local n = redis.call('HGET', KEYS[3], 'e' .. ARGV[1]) "
+    "if not n then "
+    "n = redis.call('INCR', KEYS[1]) "
+    "redis.call('HSET', KEYS[3], n, ARGV[1], 'e' .. ARGV[1], n) "
+    "local old = redis.call('HGET', KEYS[3], n - " STRING_OF(
         KV_TOPIC_LOG_MAX) ") "
-                          "redis.call('PEXPIRE', KEYS[3], " STRING_OF(
-                              KV_TOPIC_LOG_MS) ") " TOUCH "local out = redis.call('SMEMBERS', KEYS[2]) "
-                                               "table.insert(out, 1, tostring(n)) "
-                                               "return out";
+                          "if old then redis.call('HDEL', KEYS[3], n - " STRING_OF(
+                              KV_TOPIC_LOG_MAX) ", 'e' .. old) end "
+                                                "end "
+                                                "redis.call('PEXPIRE', KEYS[3], " STRING_OF(
+                                                    KV_TOPIC_LOG_MS) ") " TOUCH
+                                                                     "local out = redis.call('SMEMBERS', KEYS[2]) "
+                                                                     "table.insert(out, 1, tostring(n)) "
+                                                                     "return out";
 static const char route_script[] = "local out = redis.call('SMEMBERS', KEYS[2]) "
                                    "table.insert(out, 1, '0') "
                                    "return out";

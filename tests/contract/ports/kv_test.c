@@ -149,6 +149,26 @@ static void topics(void)
     kv_close(kv);
 }
 
+/* The outbox publishes again what may have gone out already. */
+static void an_event_keeps_its_number(void)
+{
+    struct kv *kv = opened();
+    struct arena a = {0};
+    struct kv_route r;
+    uint64_t found[3];
+    expect_int(kv_topic_next(kv, &a, 73, 2000, &r), 0);
+    expect_int(kv_topic_next(kv, &a, 73, 2001, &r), 0);
+    expect_int(r.number, 2);
+    expect_int(kv_topic_next(kv, &a, 73, 2000, &r), 0);
+    expect_int(r.number, 1);
+    expect_int(kv_topic_next(kv, &a, 73, 2002, &r), 0);
+    expect_int(r.number, 3);
+    expect_int(kv_topic_events(kv, 73, 1, 3, found), 0);
+    expect_true(found[0] == 2000 && found[1] == 2001 && found[2] == 2002);
+    arena_done(&a);
+    kv_close(kv);
+}
+
 static void many_topics_at_once(void)
 {
     enum { COUNT = 3000 };
@@ -278,8 +298,14 @@ static void without_redis_every_call_says_so(void)
 int main(void)
 {
     const struct CMUnitTest contract[] = {
-        CO_TEST(buckets), CO_TEST(a_bucket_is_never_overdrawn), CO_TEST(leases), CO_TEST(values),
-        CO_TEST(topics),  CO_TEST(many_topics_at_once),         CO_TEST(nodes),
+        CO_TEST(buckets),
+        CO_TEST(a_bucket_is_never_overdrawn),
+        CO_TEST(leases),
+        CO_TEST(values),
+        CO_TEST(topics),
+        CO_TEST(an_event_keeps_its_number),
+        CO_TEST(many_topics_at_once),
+        CO_TEST(nodes),
     };
     const struct CMUnitTest redis_only[] = {
         CO_TEST(a_restart_is_a_new_incarnation),
