@@ -245,6 +245,11 @@ static int obey_all(struct amqp_consumer *c)
     return error;
 }
 
+static int on_bye(void *arg)
+{
+    return obey_all(arg);
+}
+
 static void on_down(void *arg)
 {
     struct amqp_consumer *c = arg;
@@ -276,7 +281,7 @@ static int on_turn(void *arg)
     return error;
 }
 
-static const struct amqp_link_steps steps = {.up = on_up, .turn = on_turn, .down = on_down};
+static const struct amqp_link_steps steps = {.up = on_up, .turn = on_turn, .bye = on_bye, .down = on_down};
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 

@@ -297,6 +297,8 @@ static bool link_live(struct amqp_link *l)
         while (error == 0 && !amqp_link_stopping(l))
             error = l->steps->turn(l->owner);
         set_connected(l, false);
+        if (error == 0 && l->steps->bye)
+            error = l->steps->bye(l->owner);
     }
     link_close(l, error == 0);
     l->steps->down(l->owner);

@@ -14,6 +14,8 @@ struct amqp_link_steps {
     int (*up)(void *owner);
     /* One round: send what waits, read what came, then amqp_link_wait. 0, or -EIO: the connection is of no use. */
     int (*turn)(void *owner);
+    /* The last thing before a goodbye; may be NULL. */
+    int (*bye)(void *owner);
     /* The connection is gone, or could not be made: settle what waits. Also called while it stays away. */
     void (*down)(void *owner);
 };
