@@ -2,6 +2,7 @@
  */
 #include "tests/contract/api/fixture.h"
 
+#include "platform/base/limits.h"
 #include "platform/base/mem.h"
 
 #include <stdio.h>
@@ -26,6 +27,16 @@ static uint64_t say(const struct person *who, const char *json)
 {
     expect_int(call(who->token, "POST", json, "/channels/%llu/messages", U(channel)), 200);
     return id_at("id");
+}
+
+static int say_long(unsigned chars)
+{
+    BUF_AUTO struct buf json = {0};
+    buf_adds(&json, "{\"content\":\"");
+    for (unsigned i = 0; i < chars; i++)
+        buf_addc(&json, 'x');
+    buf_adds(&json, "\"}");
+    return call(alice.token, "POST", json.data, "/channels/%llu/messages", U(channel));
 }
 
 static void a_message_is_answered_told_and_kept(void)
@@ -83,15 +94,9 @@ static void what_cannot_be_sent(void)
         if (bad[i].error && text_at(bad[i].at))
             expect_text(str_c(text_at(bad[i].at)), bad[i].error);
     }
-    char *longest = mem_zalloc(2100);
-    memset(longest, 'x', 2060);
-    memcpy(longest, "{\"content\":\"", 12);
-    memcpy(longest + 12 + 2001, "\"}", 3);
-    expect_int(call(alice.token, "POST", longest, "/channels/%llu/messages", U(channel)), 400);
+    expect_int(say_long(LIMIT_MESSAGE_CHARS + 1), 400);
     expect_text(str_c(text_at("errors.content._errors.0.code")), "BASE_TYPE_MAX_LENGTH");
-    memcpy(longest + 12 + 2000, "\"}", 3);
-    expect_int(call(alice.token, "POST", longest, "/channels/%llu/messages", U(channel)), 200);
-    mem_free(longest);
+    expect_int(say_long(LIMIT_MESSAGE_CHARS), 200);
     expect_int(call(alice.token, "POST", "{\"content\":\"x\"}", "/channels/77/messages"), 404);
     expect_int(code(), 10003);
     expect_int((int)events_count(), 1);

@@ -8,41 +8,44 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GH_USER_FIELDS(ID, TEXT, NUMBER, FLAG)                                                                         \
-    ID(id, "id") TEXT(username, "username") TEXT(global_name, "global_name") TEXT(avatar, "avatar") FLAG(bot, "bot")
+/* clang-format off */
+#define GH_USER_FIELDS(ID, TEXT, NUMBER, FLAG) \
+    ID(id, "id") TEXT(username, "username") TEXT(global_name, "global_name") TEXT(avatar, "avatar") \
+    FLAG(bot, "bot")
 
-#define GH_MEMBER_FIELDS(ID, TEXT, NUMBER, FLAG)                                                                       \
-    ID(guild_id, "guild_id") TEXT(nick, "nick") TEXT(joined_at, "joined_at") FLAG(deaf, "deaf") FLAG(mute, "mute")
+#define GH_MEMBER_FIELDS(ID, TEXT, NUMBER, FLAG) \
+    ID(guild_id, "guild_id") TEXT(nick, "nick") TEXT(joined_at, "joined_at") FLAG(deaf, "deaf") \
+    FLAG(mute, "mute")
 
-#define GH_MESSAGE_FIELDS(ID, TEXT, NUMBER, FLAG)                                                                      \
-    ID(id, "id")                                                                                                       \
-    ID(channel_id, "channel_id") ID(guild_id, "guild_id") TEXT(content, "content") NUMBER(type, "type")                \
-        NUMBER(flags, "flags") FLAG(pinned, "pinned") FLAG(mention_everyone, "mention_everyone")
+#define GH_MESSAGE_FIELDS(ID, TEXT, NUMBER, FLAG) \
+    ID(id, "id") ID(channel_id, "channel_id") ID(guild_id, "guild_id") TEXT(content, "content") \
+    NUMBER(type, "type") NUMBER(flags, "flags") FLAG(pinned, "pinned") \
+    FLAG(mention_everyone, "mention_everyone")
 
-#define GH_CHANNEL_FIELDS(ID, TEXT, NUMBER, FLAG)                                                                      \
-    ID(id, "id")                                                                                                       \
-    ID(guild_id, "guild_id") ID(parent_id, "parent_id") TEXT(name, "name") TEXT(topic, "topic") NUMBER(type, "type")   \
-        NUMBER(position, "position") FLAG(nsfw, "nsfw")
+#define GH_CHANNEL_FIELDS(ID, TEXT, NUMBER, FLAG) \
+    ID(id, "id") ID(guild_id, "guild_id") ID(parent_id, "parent_id") TEXT(name, "name") TEXT(topic, "topic") \
+    NUMBER(type, "type") NUMBER(position, "position") FLAG(nsfw, "nsfw")
 
-#define GH_GUILD_FIELDS(ID, TEXT, NUMBER, FLAG)                                                                        \
-    ID(id, "id")                                                                                                       \
-    ID(owner_id, "owner_id") TEXT(name, "name") NUMBER(member_count, "member_count") FLAG(unavailable, "unavailable")
+#define GH_GUILD_FIELDS(ID, TEXT, NUMBER, FLAG) \
+    ID(id, "id") ID(owner_id, "owner_id") TEXT(name, "name") NUMBER(member_count, "member_count") \
+    FLAG(unavailable, "unavailable")
 
-#define GH_ROLE_FIELDS(ID, TEXT, NUMBER, FLAG)                                                                         \
-    ID(id, "id")                                                                                                       \
-    TEXT(name, "name") TEXT(permissions, "permissions") NUMBER(position, "position") NUMBER(color, "color")            \
-        FLAG(managed, "managed") FLAG(mentionable, "mentionable")
+#define GH_ROLE_FIELDS(ID, TEXT, NUMBER, FLAG) \
+    ID(id, "id") TEXT(name, "name") TEXT(permissions, "permissions") NUMBER(position, "position") \
+    NUMBER(color, "color") FLAG(managed, "managed") FLAG(mentionable, "mentionable")
 
-#define GH_REACTION_FIELDS(ID, TEXT, NUMBER, FLAG)                                                                     \
+#define GH_REACTION_FIELDS(ID, TEXT, NUMBER, FLAG) \
     ID(user_id, "user_id") ID(channel_id, "channel_id") ID(message_id, "message_id") ID(guild_id, "guild_id")
 
-#define GH_DELETION_FIELDS(ID, TEXT, NUMBER, FLAG) ID(id, "id") ID(channel_id, "channel_id") ID(guild_id, "guild_id")
+#define GH_DELETION_FIELDS(ID, TEXT, NUMBER, FLAG) \
+    ID(id, "id") ID(channel_id, "channel_id") ID(guild_id, "guild_id")
+/* clang-format on */
 
-#define GH_FIELD_ID(name, key)                     uint64_t name;
-#define GH_FIELD_TEXT(name, key)                   const char *name;
-#define GH_FIELD_NUMBER(name, key)                 int64_t name;
-#define GH_FIELD_FLAG(name, key)                   bool name;
-#define GH_STRUCT(FIELDS)                          FIELDS(GH_FIELD_ID, GH_FIELD_TEXT, GH_FIELD_NUMBER, GH_FIELD_FLAG) const char *json;
+#define GH_FIELD_ID(name, key)     uint64_t name;
+#define GH_FIELD_TEXT(name, key)   const char *name;
+#define GH_FIELD_NUMBER(name, key) int64_t name;
+#define GH_FIELD_FLAG(name, key)   bool name;
+#define GH_STRUCT(FIELDS)          FIELDS(GH_FIELD_ID, GH_FIELD_TEXT, GH_FIELD_NUMBER, GH_FIELD_FLAG) const char *json;
 
 struct gh_user {
     GH_STRUCT(GH_USER_FIELDS)
