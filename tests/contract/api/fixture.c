@@ -72,6 +72,8 @@ static void ports_open(void)
     expect_int(token_registry_load(tokens, ports.db), 0);
     expect_int(kv_node_renew(ports.kv, self.node, "ws://127.0.0.1:1", 600000, true), 0);
     expect_int(bus_subscribe(ports.bus, self.node, on_event, NULL), 0);
+    for (int i = 0; !bus_ready(ports.bus) && i < 1000; i++) /* the queue must be there before an event is */
+        co_sleep(10);
     buf_done(&err);
 }
 
@@ -333,7 +335,7 @@ static json_t *event_find(enum event_type type, unsigned i)
 
 json_t *event_at(enum event_type type, unsigned i)
 {
-    int left = self.full ? 50 : 1;
+    int left = self.full ? 200 : 1;
     json_t *found;
 
     /* The in-process bus delivers in a turn of its own, a broker when it can. */
