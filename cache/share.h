@@ -36,6 +36,7 @@ unsigned share_held(const struct share *s);
 bool share_known(const struct share *s); /* Redis answered within the lease's time */
 /* Holds what it should: the last answer gave nothing to take and nothing to give up. */
 bool share_settled(const struct share *s);
-/* leave() is called for every slot held; when all are released the member signs off, and done(arg) is called. */
+/* leave() is called for every slot held; when all are released the member signs off, the
+ * share frees itself and done(arg) is called. */
 void share_stop(struct share *s, void (*done)(void *arg), void *arg);
 void share_free(struct share *s); /* without a word: the leases expire */

@@ -48,6 +48,14 @@ class Person:
                                  context=self.stack.tls_context(), **more)
         return status, answer
 
+    def patient(self, method, path, body=None):
+        """call(), repeated where a rate limit says to wait."""
+        while True:
+            status, answer = self.call(method, path, body)
+            if status != 429:
+                return status, answer
+            time.sleep(answer["retry_after"])
+
     def say(self, content, channel="general", timeout_s=60):
         """Posts a message and repeats it under the same nonce until it is acknowledged; returns the message."""
         body = {"content": content, "nonce": uuid.uuid4().hex[:25], "enforce_nonce": True}

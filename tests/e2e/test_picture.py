@@ -70,7 +70,7 @@ class Picture(unittest.TestCase):
         ]
         for what, method, path, body, status, code in cases:
             with self.subTest(what):
-                answer = alice.call(method, path, body)
+                answer = alice.patient(method, path, body)
                 self.assertEqual((answer[0], answer[1]["code"]), (status, code), answer)
         status, answer, _ = http("GET", f"{stack.api_url}/v10/users/@me", "not.a.token")
         self.assertEqual((status, answer["code"]), (401, 0))

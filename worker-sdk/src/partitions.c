@@ -40,6 +40,8 @@ struct partitions {
     struct partition parts[BROKER_PARTITIONS];
     struct smap by_queue;
     char share_name[96], member[33];
+    void (*stopped)(void *arg);
+    void *stopped_arg;
 };
 
 /* --- items --- */
@@ -245,14 +247,24 @@ struct partitions *partitions_start(struct gh_bot *bot, struct buf *err)
     return all;
 }
 
+static void on_share_stopped(void *arg)
+{
+    struct partitions *p = arg;
+    p->share = NULL;
+    p->stopped(p->stopped_arg);
+}
+
 void partitions_stop(struct partitions *p, void (*done)(void *arg), void *arg)
 {
-    share_stop(p->share, done, arg);
+    p->stopped = done;
+    p->stopped_arg = arg;
+    share_stop(p->share, on_share_stopped, p);
 }
 
 void partitions_free(struct partitions *all)
 {
-    share_free(all->share);
+    if (all->share)
+        share_free(all->share);
     amqp_consumer_free(all->consumer);
     for (unsigned i = 0; i < BROKER_PARTITIONS; i++)
         items_drop(&all->parts[i]);
@@ -264,5 +276,5 @@ void partitions_free(struct partitions *all)
 bool partitions_ready(void *p)
 {
     struct partitions *all = p;
-    return amqp_consumer_connected(all->consumer) && share_known(all->share);
+    return all->share && amqp_consumer_connected(all->consumer) && share_known(all->share);
 }
