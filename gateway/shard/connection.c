@@ -187,9 +187,11 @@ void connection_drop(struct connection *c)
     loop_timer_stop(c->store_timer);
     pipeline_free(c->pipeline);
     c->pipeline = NULL;
+    /* on_close checks for the end, at once where the socket was not open yet. */
     if (c->ws)
         ws_client_close(c->ws, CLOSE_KEEP, "moving");
-    end_check(c);
+    else
+        end_check(c);
 }
 
 void connection_leave(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg))
@@ -203,10 +205,12 @@ void connection_leave(struct connection *c, int64_t timeout_ms, void (*left)(uns
     loop_timer_free(c->step_timer);
     c->step_timer = loop_timer_new(on_leave_timeout, c);
     loop_timer_start(c->step_timer, timeout_ms, 0);
+    store(c);
+    /* on_close checks for the end, at once where the socket was not open yet. */
     if (c->ws)
         ws_client_close(c->ws, CLOSE_KEEP, "moving");
-    store(c);
-    end_check(c);
+    else
+        end_check(c);
 }
 
 /* --- sending --- */
