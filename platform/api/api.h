@@ -108,6 +108,6 @@ void api_guild_lock(struct api_ctx *x, uint64_t guild_id);
 /* X-Audit-Log-Reason, percent-decoded, at most 512 characters; STR_NONE. */
 struct str api_reason(struct api_ctx *x);
 
-/* Takes a token of a bucket that depends on what the handler knows (registration, slowmode). False: the 429 answer has
- * been written and the handler returns API_OK. */
-bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms);
+/* Takes a token of a bucket that depends on what the handler knows (registration, slowmode). e: what the answer says,
+ * API_OK for the usual. False: the 429 answer has been written and the handler returns API_OK. */
+bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms, enum api_error e);

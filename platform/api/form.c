@@ -339,8 +339,12 @@ bool query_id(struct api_ctx *x, const char *key, uint64_t *ret)
 {
     struct str s = query_value(x, key);
 
-    if (s.n == 0 || str_eq(s, STR("0"))) /* after=0: from the beginning */
+    if (s.n == 0)
         return false;
+    if (str_eq(s, STR("0"))) { /* libraries ask for what is after=0: from the beginning */
+        *ret = 0;
+        return true;
+    }
     if (snowflake_parse(s, ret) == 0)
         return true;
     error_number(x, key, "snowflake");

@@ -111,7 +111,8 @@ static void headers_write(struct http_response *res, int limit, int remaining, i
     http_response_header(res, "X-RateLimit-Bucket", "%s", bucket);
 }
 
-static void too_many(struct http_response *res, int64_t wait_ms, bool global)
+/* e: the error that the limit has a code of its own for, or API_OK. */
+static void too_many(struct http_response *res, int64_t wait_ms, bool global, enum api_error e)
 {
     struct buf *b = &res->body;
 
@@ -122,7 +123,9 @@ static void too_many(struct http_response *res, int64_t wait_ms, bool global)
         http_response_header(res, "X-RateLimit-Global", "true");
     buf_clear(b);
     jw_obj(b);
-    jw_kcstr(b, "message", "You are being rate limited.");
+    jw_kcstr(b, "message", e == API_OK ? "You are being rate limited." : api_error_info(e)->message);
+    if (e != API_OK)
+        jw_ki64(b, "code", api_error_info(e)->code);
     jw_key(b, "retry_after");
     jw_double(b, (double)wait_ms / 1000.0);
     jw_kbool(b, "global", global);
@@ -170,15 +173,15 @@ bool limit_route(struct api_ctx *x, const struct route *route)
     if (!s[0].allowed) {
         /* The waiting time must be the one of the headers that libraries look at, so they tell the global bucket's. */
         headers_write(x->res, LIMIT_API_GLOBAL, 0, wait_of(&s[0]), route->bucket);
-        too_many(x->res, wait_of(&s[0]), true);
+        too_many(x->res, wait_of(&s[0]), true, API_OK);
         return false;
     }
     headers_write(x->res, route->bucket_limit, 0, wait_of(&s[1]), route->bucket);
-    too_many(x->res, wait_of(&s[1]), false);
+    too_many(x->res, wait_of(&s[1]), false, API_OK);
     return false;
 }
 
-bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms)
+bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms, enum api_error e)
 {
     struct kv_bucket_state s;
     const struct kv_bucket b = {key, limit, window_ms};
@@ -193,6 +196,6 @@ bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms)
     buf_clear(&x->res->head);
     bucket_name("", key, name);
     headers_write(x->res, limit, 0, wait_of(&s), name);
-    too_many(x->res, wait_of(&s), false);
+    too_many(x->res, wait_of(&s), false, e);
     return false;
 }

@@ -108,7 +108,7 @@
 #define LIMIT_EMBEDS            10               /* in a message */
 #define LIMIT_EMBED_CHARS       6000             /* in all embeds of a message together */
 #define LIMIT_ATTACHMENTS       10               /* in a message */
-#define LIMIT_ATTACHMENT_BYTES  (25u << 20)      /* one file; over it 40005 */
+#define LIMIT_ATTACHMENT_BYTES  (10u << 20)      /* one file; over it 40005 */
 #define LIMIT_REACTIONS         20               /* different emoji on a message; over it 30010 */
 #define LIMIT_PINS              50               /* in a channel; over it 30003 */
 #define LIMIT_ATTACHMENT_URL_MS (24 * 3600000LL) /* a signed link is good so long */

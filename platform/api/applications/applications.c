@@ -23,7 +23,7 @@ void application_write_public(struct buf *b, const struct application *app)
     jw_kid(b, "id", app->id);
     jw_kstr(b, "name", app->name);
     jw_kstr(b, "icon", app->icon);
-    jw_kstr(b, "description", app->description);
+    jw_kstr(b, "description", app->description.p ? app->description : STR(""));
     jw_kcstr(b, "summary", "");
     jw_kbool(b, "bot_public", app->bot_public);
     jw_kbool(b, "bot_require_code_grant", app->bot_require_code_grant);

@@ -37,6 +37,10 @@ bool account_username(struct api_ctx *x, const char *key, struct str given, stru
                    "Please only use numbers, letters, underscores _ , or single periods.");
         return false;
     }
+    if (str_eq(s, STR("everyone")) || str_eq(s, STR("here"))) {
+        form_error(x, key, "USERNAME_INVALID_CONTAINS", "Username cannot be \"everyone\" or \"here\"");
+        return false;
+    }
     *ret = s;
     return true;
 }
@@ -115,7 +119,7 @@ enum api_error auth_register(struct api_ctx *x)
     if (!email_free(x, &u) || !username_free(x, &u))
         return taken_answer(x, &u);
     snprintf(key, sizeof key, "register:%.*s", STR_ARG(address));
-    if (!api_limit(x, key, LIMIT_REGISTRATIONS, 3600000))
+    if (!api_limit(x, key, LIMIT_REGISTRATIONS, 3600000, API_OK))
         return API_OK;
     int r = password_hash(x->arena, password, &u.password_hash);
     if (r < 0)

@@ -33,6 +33,13 @@ static struct str filename_clean(struct arena *a, struct str name)
     return str_c(out);
 }
 
+struct str attachment_reference(struct arena *a, struct str url)
+{
+    size_t scheme = strlen("attachment://");
+    struct str name = filename_clean(a, (struct str){url.p + scheme, url.n - scheme});
+    return arena_printf(a, "attachment://%.*s", STR_ARG(name));
+}
+
 static struct str object_key(struct arena *a, uint64_t channel_id, uint64_t id, struct str filename)
 {
     return arena_printf(a, "attachments/%llu/%llu/%.*s", (unsigned long long)channel_id, (unsigned long long)id,
@@ -84,6 +91,26 @@ static json_t *entry_of_file(json_t *list, int index)
     return NULL;
 }
 
+/* Some libraries name no type, or send every file as bytes: then the name tells. */
+static struct str content_type_of(const struct api_file *f, struct str name)
+{
+    static const struct {
+        const char *end, *type;
+    } known[] = {{".png", "image/png"},         {".jpg", "image/jpeg"},     {".jpeg", "image/jpeg"},
+                 {".gif", "image/gif"},         {".webp", "image/webp"},    {".txt", "text/plain; charset=utf-8"},
+                 {".mp3", "audio/mpeg"},        {".ogg", "audio/ogg"},      {".wav", "audio/x-wav"},
+                 {".mp4", "video/mp4"},         {".webm", "video/webm"},    {".mov", "video/quicktime"},
+                 {".json", "application/json"}, {".pdf", "application/pdf"}};
+    if (f->content_type.n && !str_eq_nocase(f->content_type, STR("application/octet-stream")))
+        return f->content_type;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        struct str end = str_c(known[i].end);
+        if (name.n > end.n && str_eq_nocase((struct str){name.p + name.n - end.n, end.n}, end))
+            return str_c(known[i].type);
+    }
+    return STR("application/octet-stream");
+}
+
 static enum api_error file_store(struct api_ctx *x, uint64_t channel_id, const struct api_file *f, json_t *entry,
                                  struct buf *out)
 {
@@ -92,7 +119,7 @@ static enum api_error file_store(struct api_ctx *x, uint64_t channel_id, const s
     uint64_t id = snowflake_next();
     const char *renamed = json_string_value(json_object_get(entry, "filename"));
     struct str name = filename_clean(x->arena, renamed ? str_c(renamed) : f->filename);
-    struct str type = f->content_type.n ? f->content_type : STR("application/octet-stream");
+    struct str type = content_type_of(f, name);
     int r = objects_put(x->ports->objects, object_key(x->arena, channel_id, id, name), f->bytes,
                         arena_strdup(x->arena, type));
     if (r < 0) {
@@ -169,15 +196,19 @@ static struct str public_base(const struct api_options *o)
     return url;
 }
 
-static void attachment_write(struct api_ctx *x, struct buf *b, uint64_t channel_id, json_t *a)
+static struct str attachment_url(struct api_ctx *x, uint64_t channel_id, json_t *a)
 {
     uint64_t id = 0;
     struct str name = str_c(json_string_value(json_object_get(a, "filename")));
     (void)json_to_id(json_object_get(a, "id"), &id);
     struct str key = object_key(x->arena, channel_id, id, name);
     struct str sign = objects_sign(x->arena, x->options->secret, key, clock_wall_ms(), LIMIT_ATTACHMENT_URL_MS);
-    struct str url =
-        arena_printf(x->arena, "%.*s/%.*s%.*s", STR_ARG(public_base(x->options)), STR_ARG(key), STR_ARG(sign));
+    return arena_printf(x->arena, "%.*s/%.*s%.*s", STR_ARG(public_base(x->options)), STR_ARG(key), STR_ARG(sign));
+}
+
+static void attachment_write(struct api_ctx *x, struct buf *b, uint64_t channel_id, json_t *a)
+{
+    struct str url = attachment_url(x, channel_id, a);
     char *text = json_dumps(a, JSON_COMPACT);
     if (!text)
         return;
@@ -196,6 +227,33 @@ void attachments_write(struct api_ctx *x, struct buf *b, uint64_t channel_id, st
         attachment_write(x, b, channel_id, json_array_get(list, i));
     json_decref(list);
     jw_arr_end(b);
+}
+
+/* `text` with each occurrence of `what` replaced. */
+static struct str replaced(struct arena *a, struct str text, struct str what, struct str with)
+{
+    const char *at;
+    while ((at = memmem(text.p, text.n, what.p, what.n))) {
+        size_t before = (size_t)(at - text.p), after = text.n - before - what.n;
+        text = arena_printf(a, "%.*s%.*s%.*s", (int)before, text.p, STR_ARG(with), (int)after, at + what.n);
+    }
+    return text;
+}
+
+struct str attachments_in_embeds(struct api_ctx *x, uint64_t channel_id, struct str stored, struct str embeds)
+{
+    if (!stored.n || !embeds.n || !memmem(embeds.p, embeds.n, "\"attachment://", 14))
+        return embeds;
+    json_t *list = json_loadb(stored.p, stored.n, 0, NULL);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *a = json_array_get(list, i);
+        struct str what =
+            arena_printf(x->arena, "\"attachment://%s\"", json_string_value(json_object_get(a, "filename")));
+        struct str url = attachment_url(x, channel_id, a);
+        embeds = replaced(x->arena, embeds, what, arena_printf(x->arena, "\"%.*s\"", STR_ARG(url)));
+    }
+    json_decref(list);
+    return embeds;
 }
 
 void attachments_delete(struct api_ctx *x, const struct message *m)

@@ -25,6 +25,17 @@ static bool id_in(uint64_t id, const uint64_t *ids, unsigned count)
     return false;
 }
 
+/* A member of allowed_mentions that must be an array where it is given. */
+static json_t *list_of(struct api_ctx *x, json_t *o, const char *key)
+{
+    json_t *v = json_object_get(o, key);
+    if (!v || json_is_null(v) || json_is_array(v))
+        return v;
+    form_error(x, arena_printf(x->arena, "allowed_mentions.%s", key).p, "LIST_TYPE_CONVERT",
+               "Only iterables may be used in a ListType");
+    return NULL;
+}
+
 static uint64_t *ids_of(struct api_ctx *x, json_t *array, const char *path, unsigned *ret_count)
 {
     size_t count = json_array_size(array);
@@ -63,9 +74,9 @@ static struct allowed allowed_read(struct api_ctx *x)
     json_t *o = form_object(x, "allowed_mentions", FORM_NULLABLE);
     if (!o)
         return a;
-    json_t *users = json_object_get(o, "users"), *roles = json_object_get(o, "roles");
+    json_t *users = list_of(x, o, "users"), *roles = list_of(x, o, "roles");
     a = (struct allowed){.replied_user = json_is_true(json_object_get(o, "replied_user"))};
-    allowed_parse_list(x, json_object_get(o, "parse"), &a);
+    allowed_parse_list(x, list_of(x, o, "parse"), &a);
     a.user_ids = ids_of(x, users, "allowed_mentions.users", &a.user_count);
     a.role_ids = ids_of(x, roles, "allowed_mentions.roles", &a.role_count);
     a.listed_users = a.user_count > 0;

@@ -94,7 +94,7 @@ static bool slowmode_pass(struct api_ctx *x, const struct api_access *access)
     char key[64];
     snprintf(key, sizeof key, "slow:%llu:%llu", (unsigned long long)access->channel->id,
              (unsigned long long)x->user_id);
-    return api_limit(x, key, 1, seconds * 1000);
+    return api_limit(x, key, 1, seconds * 1000, API_ERROR_SLOWMODE);
 }
 
 /* Writes the answer and adds the event; both from the same page. */
@@ -193,9 +193,11 @@ enum api_error message_create(struct api_ctx *x)
     return r < 0 ? api_port_error(r, API_ERROR_UNKNOWN_CHANNEL) : API_OK;
 }
 
-/* Who may change what: the author everything, a moderator only SUPPRESS_EMBEDS. */
+/* Who may change what: the author everything they wrote, a moderator only SUPPRESS_EMBEDS. */
 static enum api_error message_modify_check(struct api_ctx *x, const struct api_access *access, const struct message *m)
 {
+    if (m->type != MESSAGE_DEFAULT && m->type != MESSAGE_REPLY)
+        return API_ERROR_CANNOT_EXECUTE_ON_SYSTEM;
     if (m->author_id == x->user_id)
         return API_OK;
     bool only_flags = form_has(x, "flags") && !form_has(x, "content") && !form_has(x, "embeds") &&

@@ -51,6 +51,15 @@ static struct str bulk_payload(struct api_ctx *x, const struct channel *ch, cons
     return message_payload(x->arena, &b);
 }
 
+static bool has_duplicates(const uint64_t *ids, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (ids[i] == ids[k])
+                return true;
+    return false;
+}
+
 enum api_error messages_bulk_delete(struct api_ctx *x)
 {
     struct api_access access;
@@ -67,6 +76,10 @@ enum api_error messages_bulk_delete(struct api_ctx *x)
         return e;
     if (count < 2 || count > 100)
         return API_ERROR_BULK_DELETE_COUNT;
+    if (has_duplicates(ids, count)) {
+        form_error(x, "messages", "SET_TYPE_ALREADY_CONTAINS_VALUE", "The set already contains this value");
+        return form_result(x);
+    }
     for (unsigned i = 0; i < count; i++)
         if (snowflake_ms(ids[i]) < clock_wall_ms() - BULK_DELETE_AGE_MS)
             return API_ERROR_MESSAGE_TOO_OLD;

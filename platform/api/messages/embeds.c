@@ -64,6 +64,8 @@ static void url_read(struct embed_reader *r, json_t *obj, const char *key, bool 
               (attachment_allowed && str_starts(s, STR("attachment://")));
     if (!ok || s.n > 2048)
         embed_error(r, key, "URL_TYPE_INVALID_SCHEME", "Scheme must be one of ('http', 'https').");
+    else if (str_starts(s, STR("attachment://")))
+        jw_kstr(r->out, key, attachment_reference(r->x->arena, s));
     else
         jw_kstr(r->out, key, s);
 }
@@ -79,31 +81,50 @@ static json_t *part(struct embed_reader *r, json_t *embed, const char *key)
     return NULL;
 }
 
+/* Errors name the path from here on; path_leave takes what path_enter returned. */
+static size_t path_enter(struct embed_reader *r, const char *key)
+{
+    size_t base = strlen(r->path);
+    snprintf(r->path + base, sizeof r->path - base, ".%s", key);
+    return base;
+}
+
+static void path_leave(struct embed_reader *r, size_t base)
+{
+    r->path[base] = '\0';
+}
+
 static void media_read(struct embed_reader *r, json_t *embed, const char *key)
 {
     json_t *v = part(r, embed, key);
     if (!v)
         return;
+    size_t base = path_enter(r, key);
     jw_kobj(r->out, key);
     url_read(r, v, "url", true);
     jw_obj_end(r->out);
+    path_leave(r, base);
 }
 
 static void footer_author_read(struct embed_reader *r, json_t *embed)
 {
     json_t *footer = part(r, embed, "footer"), *author = part(r, embed, "author");
     if (footer) {
+        size_t base = path_enter(r, "footer");
         jw_kobj(r->out, "footer");
         text_read(r, footer, "text", 2048, true, true);
         url_read(r, footer, "icon_url", true);
         jw_obj_end(r->out);
+        path_leave(r, base);
     }
     if (author) {
+        size_t base = path_enter(r, "author");
         jw_kobj(r->out, "author");
         text_read(r, author, "name", 256, true, true);
         url_read(r, author, "url", false);
         url_read(r, author, "icon_url", true);
         jw_obj_end(r->out);
+        path_leave(r, base);
     }
 }
 
@@ -149,8 +170,23 @@ static void color_time_read(struct embed_reader *r, json_t *embed)
     }
 }
 
+/* An embed that shows nothing. */
+static bool is_blank(const json_t *embed)
+{
+    static const char *const shown[] = {"title", "description", "footer", "author", "image", "thumbnail", "fields"};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        const json_t *v = json_object_get(embed, shown[i]);
+        if (v && !json_is_null(v) && !(json_is_array(v) && !json_array_size(v)) &&
+            !(json_is_string(v) && !json_string_length(v)))
+            return false;
+    }
+    return true;
+}
+
 static void embed_read(struct embed_reader *r, json_t *embed)
 {
+    if (is_blank(embed))
+        embed_error(r, "description", "BASE_TYPE_REQUIRED", "This field is required");
     jw_obj(r->out);
     jw_kcstr(r->out, "type", "rich");
     text_read(r, embed, "title", 256, false, true);

@@ -77,6 +77,10 @@ struct str embeds_read(struct api_ctx *x);
 enum api_error attachments_read(struct api_ctx *x, uint64_t channel_id, struct str before, struct str *ret);
 /* Writes the stored form with links signed now. */
 void attachments_write(struct api_ctx *x, struct buf *b, uint64_t channel_id, struct str stored);
+/* A stored "attachment://NAME" of an embed, NAME as file names are kept. */
+struct str attachment_reference(struct arena *a, struct str url);
+/* `embeds` (stored form) with what refers to the message's own attachments turned into links. */
+struct str attachments_in_embeds(struct api_ctx *x, uint64_t channel_id, struct str stored, struct str embeds);
 /* GET /attachments/{channel}/{attachment}/{filename}: checks the signature and answers the file. */
 void attachment_serve(struct http_request *req, struct http_response *res, const struct api_options *o);
 /* Deletes the files of messages that are gone; failures are only logged. */

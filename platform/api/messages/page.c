@@ -169,7 +169,9 @@ static void message_write_own(struct api_ctx *x, struct buf *b, const struct mes
     jw_key(b, "attachments");
     attachments_write(x, b, m->channel_id, m->attachments_json);
     bool suppressed = m->flags & MESSAGE_SUPPRESS_EMBEDS;
-    jw_kraw(b, "embeds", suppressed ? STR("[]") : array_or_empty(m->embeds_json));
+    jw_kraw(b, "embeds",
+            suppressed ? STR("[]")
+                       : array_or_empty(attachments_in_embeds(x, m->channel_id, m->attachments_json, m->embeds_json)));
     jw_kraw(b, "components", array_or_empty(m->components_json));
     jw_kbool(b, "pinned", m->pinned);
     jw_ki64(b, "flags", m->flags);

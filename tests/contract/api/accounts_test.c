@@ -135,6 +135,7 @@ static void makes_applications(void)
     expect_true(json_is_true(node_at("bot")));
     expect_text(str_c(text_at("username")), "Pingbot");
     expect_int(call(bot.token, "GET", NULL, "/oauth2/applications/@me"), 200);
+    expect_text(str_c(text_at("description")), "");
     expect_true(id_at("id") == bot.id);
     expect_text(str_c(text_at("owner.username")), "alice");
     expect_text(str_c(text_at("bot.username")), "Pingbot");

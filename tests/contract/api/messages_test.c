@@ -81,6 +81,11 @@ static void what_cannot_be_sent(void)
          "errors.message_reference._errors.0.code", "REPLIES_UNKNOWN_MESSAGE"},
         {"{\"content\":\"x\",\"allowed_mentions\":{\"parse\":[\"users\"],\"users\":[\"5\"]}}", 400, 50035,
          "errors.allowed_mentions._errors.0.code", "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE"},
+        {"{\"content\":\"x\",\"allowed_mentions\":{\"users\":\"5\"}}", 400, 50035,
+         "errors.allowed_mentions.users._errors.0.code", "LIST_TYPE_CONVERT"},
+        {"{\"embeds\":[{}]}", 400, 50035, "errors.embeds.0.description._errors.0.code", "BASE_TYPE_REQUIRED"},
+        {"{\"embeds\":[{\"footer\":{\"text\":7}}]}", 400, 50035, "errors.embeds.0.footer.text._errors.0.code",
+         "STRING_TYPE_CONVERT"},
         {"{\"content\":", 400, 50109, NULL, NULL},
         {"[1]", 400, -2, NULL, NULL},
     };
@@ -184,6 +189,8 @@ static void history(void)
     expect_true(id_at("0.id") == ids[7] && id_at("1.id") == ids[6]);
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/messages?around=%llu&limit=3", U(channel), U(ids[5])), 200);
     expect_true(json_array_size(body) == 3 && id_at("0.id") == ids[6] && id_at("2.id") == ids[4]);
+    expect_int(call(bob.token, "GET", NULL, "/channels/%llu/messages?after=0&limit=2", U(channel)), 200);
+    expect_true(json_array_size(body) == 2 && id_at("0.id") == ids[1] && id_at("1.id") == ids[0]);
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/messages?limit=101", U(channel)), 400);
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/messages?before=x", U(channel)), 400);
     api_stop();
@@ -236,6 +243,10 @@ static void deletes(void)
         call(alice.token, "POST", "{\"messages\":[\"1\",\"2\"]}", "/channels/%llu/messages/bulk-delete", U(channel)),
         400);
     expect_int(code(), 50034);
+    uint64_t last = say(&bob, "{\"content\":\"4\"}");
+    snprintf(json, sizeof json, "{\"messages\":[\"%llu\",\"%llu\"]}", U(last), U(last));
+    expect_int(call(alice.token, "POST", json, "/channels/%llu/messages/bulk-delete", U(channel)), 400);
+    expect_int(code(), 50035);
     api_stop();
 }
 
@@ -291,6 +302,10 @@ static void pins(void)
     expect_true(id_at("items.0.message.id") == id && json_is_false(node_at("has_more")));
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/messages?limit=1", U(channel)), 200);
     expect_int(int_at("0.type"), 6);
+    expect_int(
+        call(alice.token, "PATCH", "{\"content\":\"x\"}", "/channels/%llu/messages/%llu", U(channel), U(id_at("0.id"))),
+        403);
+    expect_int(code(), 50021);
     expect_int(call(alice.token, "DELETE", NULL, "/channels/%llu/messages/pins/%llu", U(channel), U(id)), 204);
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/pins", U(channel)), 200);
     expect_int((int)json_array_size(body), 0);
@@ -313,15 +328,20 @@ static void attachments(void)
 {
     static const char multipart[] =
         "--b\r\nContent-Disposition: form-data; name=\"payload_json\"\r\nContent-Type: application/json\r\n\r\n"
-        "{\"content\":\"see\",\"attachments\":[{\"id\":0,\"description\":\"alt\"}]}\r\n"
+        "{\"content\":\"see\",\"attachments\":[{\"id\":0,\"description\":\"alt\"}],"
+        "\"embeds\":[{\"image\":{\"url\":\"attachment://x.PNG\"}}]}\r\n"
         "--b\r\nContent-Disposition: form-data; name=\"files[0]\"; filename=\"../a b.txt\"\r\n"
-        "Content-Type: text/plain\r\n\r\nfile bytes\r\n--b--\r\n";
+        "Content-Type: text/plain\r\n\r\nfile bytes\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"files[1]\"; filename=\"x.PNG\"\r\n"
+        "Content-Type: application/octet-stream\r\n\r\nno picture\r\n--b--\r\n";
     char path[128];
     begin();
     snprintf(path, sizeof path, "/channels/%llu/messages", U(channel));
     expect_int(call_raw(alice.token, "POST", "multipart/form-data; boundary=b", str_c(multipart), path), 200);
     expect_text(str_c(text_at("attachments.0.description")), "alt");
     expect_int(int_at("attachments.0.size"), 10);
+    expect_text(str_c(text_at("attachments.1.content_type")), "image/png");
+    expect_text(str_c(text_at("embeds.0.image.url")), text_at("attachments.1.url"));
     const char *url = text_at("attachments.0.url");
     expect_true(url && strstr(url, "/attachments/") && !strstr(url, "..") && !strstr(url, " "));
     char *link = mem_strdup(url ? strstr(url, "/attachments/") : "/attachments/");
@@ -347,6 +367,7 @@ static void slowmode_and_typing(void)
     say(&bob, "{\"content\":\"1\"}");
     expect_int(call(bob.token, "POST", "{\"content\":\"2\"}", "/channels/%llu/messages", U(channel)), 429);
     expect_true(json_is_number(node_at("retry_after")) && json_is_false(node_at("global")));
+    expect_int(code(), 20016);
     say(&alice, "{\"content\":\"exempt\"}");
     say(&alice, "{\"content\":\"exempt\"}");
     expect_int(call(bob.token, "POST", NULL, "/channels/%llu/typing", U(channel)), 204);
