@@ -25,7 +25,8 @@ static void drop(struct topic *t, struct held_event *h)
 }
 
 /* What was held before kv was asked and has a number that kv has not given yet was numbered by an earlier incarnation:
- * it is real, but nothing orders it any more. */
+ * it is real, but nothing orders it any more. What was dispatched then is known: a broker
+ * that was killed brings hundreds again whose acknowledgements it had not written, more than the ids remembered. */
 static void dispatch_foreign(struct topic *t, uint64_t last)
 {
     LIST_FOREACH_SAFE(it, &t->numbers.held)
@@ -34,7 +35,8 @@ static void dispatch_foreign(struct topic *t, uint64_t last)
         if (h->event.number <= last || !h->asked)
             continue;
         numbers_remove(&t->numbers, h);
-        topic_dispatch_unordered(t, &h->event);
+        if (h->event.number > t->former_last)
+            topic_dispatch_unordered(t, &h->event);
         drop(t, h);
     }
 }
@@ -43,6 +45,7 @@ static void dispatch_foreign(struct topic *t, uint64_t last)
 static void begin_again(struct topic *t, uint64_t incarnation)
 {
     t->incarnation = incarnation;
+    t->former_last = t->numbers.last;
     t->numbers.last = 0;
     t->expected = 0;
     LIST_FOREACH_SAFE(it, &t->suspects)

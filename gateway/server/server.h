@@ -186,8 +186,8 @@ struct topic {
     bool is_user, stale; /* stale: of a node id that is no more */
     enum topic_state state;
     struct numbers numbers;
-    uint64_t incarnation;
-    struct guild_state *guild; /* NULL for a user's topic */
+    uint64_t incarnation, former_last; /* of kv; the last number dispatched in the one before */
+    struct guild_state *guild;         /* NULL for a user's topic */
     struct sub **subs;
     unsigned sub_count, sub_cap, pins;
     struct list idle_item; /* in gateway.idle without subs and pins */

@@ -31,7 +31,8 @@ static struct {
     int64_t seq;
     char guild[24], channel[24];
     bool input_started;
-    int posting; /* POSTs under way */
+    size_t guilds_left; /* GUILD_CREATEs to come */
+    int posting;        /* POSTs under way */
     bool input_ended;
     int code;
 } chat;
@@ -184,13 +185,23 @@ static void on_guild_create(json_t *d)
     }
 }
 
+static void no_channel_yet(void)
+{
+    if (!chat.guilds_left && !chat.input_started)
+        fail("no such channel", *setting_str(SETTING_channel) ? setting_str(SETTING_channel) : "no guild has one");
+}
+
 static void on_dispatch(struct str type, json_t *d)
 {
-    if (str_eq(type, STR("READY")))
+    if (str_eq(type, STR("READY"))) {
         fprintf(stderr, "-- connected as %s\n", text(json_object_get(d, "user"), "username"));
-    else if (str_eq(type, STR("GUILD_CREATE")))
+        chat.guilds_left = json_array_size(json_object_get(d, "guilds"));
+        no_channel_yet();
+    } else if (str_eq(type, STR("GUILD_CREATE"))) {
         on_guild_create(d);
-    else if (str_eq(type, STR("MESSAGE_CREATE")))
+        chat.guilds_left -= chat.guilds_left > 0;
+        no_channel_yet();
+    } else if (str_eq(type, STR("MESSAGE_CREATE")))
         on_message_create(d);
 }
 

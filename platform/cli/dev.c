@@ -28,7 +28,7 @@ static struct {
 static void handle(struct http_request *req, struct http_response *res, void *arg)
 {
     (void)arg;
-    if (!admin_handle(req, res))
+    if (!admin_handle(req, res) && !serve_not_yet(&service.platform, res))
         api_handle(req, res, self.api);
 }
 

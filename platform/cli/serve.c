@@ -80,6 +80,16 @@ void serve_tell_admin(struct buf *line, struct http_listener *admin)
     jw_kstr(line, "admin", buf_str(&url));
 }
 
+bool serve_not_yet(const struct platform *p, struct http_response *res)
+{
+    if (p->ready)
+        return false;
+    res->status = 503;
+    http_response_header(res, "Retry-After", "1");
+    buf_adds(&res->body, "{\"message\":\"503: Service Unavailable\",\"code\":0}");
+    return true;
+}
+
 void serve_revocation(struct platform *p, const struct event *e)
 {
     if (e->type != EVENT_CONTROL_TOKEN_REVOKED)

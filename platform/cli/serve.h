@@ -20,6 +20,9 @@ int serve_full_stack_urls(struct platform_urls *ret, struct buf *err);
 int serve_admin(struct http_listener **ret, struct buf *err);
 void serve_tell_admin(struct buf *line, struct http_listener *admin);
 
+/* Until the platform has started no token can be told good from bad: writes 503. False: it has. */
+bool serve_not_yet(const struct platform *p, struct http_response *res);
+
 /* Takes a CONTROL_TOKEN_REVOKED event. */
 void serve_revocation(struct platform *p, const struct event *e);
 
