@@ -82,6 +82,8 @@ static void seed(void)
     arena_done(&a);
 }
 
+const char *world_redis_url, *world_amqp_url;
+
 void world_open(void)
 {
     struct buf err = {0};
@@ -89,9 +91,10 @@ void world_open(void)
     assert_true(sodium_init() >= 0);
     snowflake_init(1);
     ports.db = sql_open("sqlite::memory:", 1, &err);
-    ports.kv = kv_open(NULL, &err);
-    ports.bus = bus_open(NULL, &err);
+    ports.kv = kv_open(world_redis_url, &err);
+    ports.bus = bus_open(world_amqp_url, &err);
     assert_true(ports.db && ports.kv && ports.bus);
+    UNTIL(kv_ready(ports.kv) && bus_ready(ports.bus));
     assert_int_equal(store_migrate(ports.db), 0);
     tokens = token_registry_new(STR("a secret of at least 32 characters"));
     seed();

@@ -34,6 +34,7 @@ enum {
 extern struct ports ports;
 extern struct token_registry *tokens;
 
+extern const char *world_redis_url, *world_amqp_url; /* NULL: embedded */
 void world_open(void);
 void world_close(void);
 
