@@ -32,6 +32,8 @@ struct session *session_new(struct gateway *g)
 {
     struct session *s = MEM_NEW(struct session);
 
+    if (g->sessions.count >= LIMIT_SESSIONS && !list_empty(&g->detached))
+        session_end(LIST_ENTRY(g->detached.next, struct session, item));
     s->g = g;
     s->refs = 1;
     s->starting = true;

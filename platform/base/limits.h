@@ -33,6 +33,7 @@
 #define LIMIT_REPLAY_BYTES            (4u << 20)  /* the same in bytes; older ones are dropped, RESUME then gets op 9 */
 #define LIMIT_REPLAY_TOTAL_BYTES      (512u << 20) /* encoded events of a node; over it the oldest are emptied, as above */
 #define LIMIT_RESUME_WINDOW_MS        120000       /* a cut session waits so long for RESUME */
+#define LIMIT_SESSIONS                131072       /* of a node; over it those that wait for RESUME longest are ended */
 #define LIMIT_TOPIC_HELD_EVENTS       4096 /* waiting for a missing number; over it the topic's sessions get op 9 */
 #define LIMIT_TOPIC_HELD_BYTES        (16u << 20) /* the same in bytes */
 #define LIMIT_TOPIC_GAP_MS            300         /* a missing number is waited for so long, then fetched */
