@@ -36,6 +36,12 @@ class Caller:
             )
         return http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=20)
 
+    def close(self):
+        """Closes this thread's connection."""
+        if kept := getattr(self._local, "connection", None):
+            kept.close()
+        self._local.connection = None
+
     def once(self, token, method, path, body=None, headers=None, raw=None):
         """One request; `raw` is sent as it is instead of `body` as JSON."""
         head = {"User-Agent": "DiscordBot (guildhall tests, 1)"}

@@ -20,13 +20,14 @@ def public_url(cutter, tls):
 
 
 class Platform:
-    """api_url, gateway_url (as the API announces it), ca (None without TLS), processes (for their logs)."""
+    """api_url, gateway_url (as the API announces it), gateway_urls (each node), ca (None without TLS), processes."""
 
     def _announce(self):
         self.ca = str(self.server.ca) if self.server.ca else None
         self.api_url = self.server.api_url
-        answer = Caller(self.api_url, self.ca)(None, "GET", "/gateway")
-        self.gateway_url = answer.body["url"]
+        caller = Caller(self.api_url, self.ca)
+        self.gateway_url = caller(None, "GET", "/gateway").body["url"]
+        caller.close()
 
     def stop(self):
         """Stops everything; answers what did not stop as it should, or None."""
@@ -51,27 +52,32 @@ class DevPlatform(Platform):
         except BaseException:
             self.server.stop()
             raise
+        self.gateway_urls = [self.gateway_url]
         self.processes = [self.server.process]
 
 
 class CutStack(Stack):
-    """Two gateway nodes, each announced by its cutter's address; no bot side."""
+    """Two gateway nodes, each announced by its cutter's address if there are cutters; no bot side."""
 
-    def __init__(self, cutters, **options):
-        super().__init__(gateways=len(cutters), shards=(), workers=0, **options)
-        self._cutters = cutters
+    def __init__(self, cutters, extra=(), **options):
+        super().__init__(gateways=2, shards=(), workers=0, **options)
+        self._cutters, self._extra = cutters, list(extra)
 
     def start_gateway(self):
-        cutter = self._cutters[len(self.gateway)]
-        self.args["gateway"] = ["--public-gateway-url", public_url(cutter, self.tls)]
+        cutter = self._cutters[len(self.gateway)] if self._cutters else None
+        announced = ["--public-gateway-url", public_url(cutter, self.tls)] if cutter else []
+        self.args["gateway"] = self._extra + announced
         gateway = super().start_gateway()
-        cutter.target = ("127.0.0.1", gateway.ready["port"])
+        if cutter:
+            cutter.target = ("127.0.0.1", gateway.ready["port"])
         return gateway
 
 
 class StackPlatform(Platform):
-    def __init__(self, seed, cutters, tls=False, limits=None):
-        self.server = CutStack(cutters, seed=seed.document(), tls=tls, limits=limits)
+    """`extra`: further arguments of the gateway nodes."""
+
+    def __init__(self, seed, cutters=(), tls=False, limits=None, extra=()):
+        self.server = CutStack(cutters, extra, seed=seed.document(), tls=tls, limits=limits)
         try:
             self.server.start()
             self._announce()
@@ -81,4 +87,5 @@ class StackPlatform(Platform):
             except AssertionError:
                 pass
             raise
+        self.gateway_urls = [node.ready["gateway_url"] for node in self.server.gateway]
         self.processes = self.server.processes

@@ -110,6 +110,8 @@ static int lease_release(struct kv *kv, const char *name, const char *owner, uin
 
 /* --- buckets --- */
 
+/* Redis keeps a key for the whole of its last millisecond: one less there and one more in the answer make the window
+ * exact, so that who waits as long as told is let in. */
 static const char buckets_script[] = "local used, all, out = {}, true, {} "
                                      "for i = 1, #KEYS do "
                                      "  used[i] = tonumber(redis.call('GET', KEYS[i]) or '0') "
@@ -120,10 +122,10 @@ static const char buckets_script[] = "local used, all, out = {}, true, {} "
                                      "  local ok = used[i] < limit and 1 or 0 "
                                      "  if all and ARGV[1] == '1' then "
                                      "    used[i] = redis.call('INCR', KEYS[i]) "
-                                     "    if used[i] == 1 then redis.call('PEXPIRE', KEYS[i], window) end "
+                                     "    if used[i] == 1 then redis.call('PEXPIRE', KEYS[i], window - 1) end "
                                      "  end "
-                                     "  local left = redis.call('PTTL', KEYS[i]) "
-                                     "  if left < 0 then left = window end "
+                                     "  local left = redis.call('PTTL', KEYS[i]) + 1 "
+                                     "  if left < 1 then left = window end "
                                      "  out[#out + 1] = ok "
                                      "  out[#out + 1] = math.max(0, limit - used[i]) "
                                      "  out[#out + 1] = left "

@@ -1,5 +1,9 @@
-"""The common part of the raw tests: servers shared by the modules of one run, and short names for what is seeded."""
+"""The common part of the raw tests: servers shared by the modules of one run, and short names for what is seeded.
+
+GUILDHALL_TEST_PLATFORM=stack runs them on the full stack with two gateway nodes, used in turn; else on `guildhall dev`.
+"""
 import atexit
+import itertools
 import os
 import sys
 import unittest
@@ -8,20 +12,29 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from caller import Caller  # noqa: E402
 from seed import Seed  # noqa: E402
-from servers import DevPlatform  # noqa: E402
+from servers import DevPlatform, StackPlatform  # noqa: E402
 from wire import Gateway  # noqa: E402
 
 GUILDS, MEMBERS, PRESENCES, MESSAGES = 1 << 0, 1 << 1, 1 << 8, 1 << 9
 REACTIONS, TYPING, DIRECT, CONTENT = 1 << 10, 1 << 11, 1 << 12, 1 << 15
+Kind = StackPlatform if os.environ.get("GUILDHALL_TEST_PLATFORM") == "stack" else DevPlatform
 _running = {}
 
 
 def platform(limits, *extra):
-    """A `guildhall dev` like this; the same arguments share one process."""
+    """A platform like this; the same arguments share one."""
     if (limits, extra) not in _running:
-        _running[limits, extra] = made = DevPlatform(Seed(), limits=limits, extra=extra)
-        atexit.register(made.stop)
+        _running[limits, extra] = Kind(Seed(), limits=limits, extra=extra)
+        atexit.unregister(_stop_all)
+        atexit.register(_stop_all)  # last registered, first run: before the processes' own last resort
     return _running[limits, extra]
+
+
+def _stop_all():
+    problems = [problem for one in _running.values() if (problem := one.stop())]
+    if problems:
+        print("\n".join(problems), file=sys.stderr, flush=True)
+        os._exit(1)  # a server that does not end well fails the run, however its tests went
 
 
 class Case(unittest.TestCase):
@@ -33,17 +46,22 @@ class Case(unittest.TestCase):
     def setUpClass(cls):
         cls.seed = Seed()
         cls.server = platform(cls.limits, *cls.arguments)
+        cls.nodes = itertools.cycle(cls.server.gateway_urls)
         cls.call = Caller(cls.server.api_url)
+        cls.addClassCleanup(cls.call.close)
         cls.alice, cls.bob, cls.carol = (cls.seed.tokens[name] for name in ("alice", "bob", "carol"))
         cls.bot, cls.quiet = ("Bot " + cls.seed.tokens[name] for name in ("pingbot", "quietbot"))
         cls.guild = cls.seed.guild_ids[0]
         cls.general, cls.secret = cls.seed.channels["general"], cls.seed.channels["secret"]
         cls.messages = f"/channels/{cls.general}/messages"
 
-    def gateway(self, query="?v=10&encoding=json"):
-        connection = Gateway(self.server.gateway_url, query)
+    def connect(self, url, query="?v=10&encoding=json"):
+        connection = Gateway(url, query)
         self.addCleanup(connection.socket.drop)
         return connection
+
+    def gateway(self, query="?v=10&encoding=json"):
+        return self.connect(next(self.nodes), query)
 
     def session(self, name="pingbot", intents=GUILDS | MESSAGES | CONTENT, **more):
         connection = self.gateway()

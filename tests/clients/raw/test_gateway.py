@@ -4,7 +4,7 @@ import time
 import unittest
 
 from case import CONTENT, DIRECT, GUILDS, MEMBERS, MESSAGES, REACTIONS, TYPING, Case
-from wire import BINARY, PING, PONG, TEXT, Closed, Gateway, WebSocket
+from wire import BINARY, PING, PONG, TEXT, Closed
 
 
 class Handshake(Case):
@@ -17,7 +17,7 @@ class Handshake(Case):
         base = self.server.gateway_url[: self.server.gateway_url.index("/", 6)]
         for path in ("/gateway", "/gateway/", "/", ""):
             with self.subTest(path=path):
-                self.assertEqual(Gateway(base + path).hello["op"], 10)
+                self.assertEqual(self.connect(base + path).hello["op"], 10)
 
     def test_ready(self):
         connection = self.session(shard=[0, 1])
@@ -136,7 +136,7 @@ class CloseCodes(Case):
     def test_4007_resume_beyond_the_end(self):
         connection = self.session()
         connection.socket.drop()
-        again = self.gateway()
+        again = self.connect(connection.ready["resume_gateway_url"])
         again.resume(self.seed.tokens["pingbot"], connection.ready["session_id"], connection.seq + 1000)
         try:
             packet = again.receive()
@@ -207,7 +207,7 @@ class Heartbeats(Case):
         code = connection.closed(5)
         self.assertNotIn(code, (1000, 1001), "this would end the session")
         self.assertTrue(0.5 <= time.monotonic() - began <= 3, time.monotonic() - began)
-        again = self.gateway()
+        again = self.connect(connection.ready["resume_gateway_url"])
         again.resume(self.seed.tokens["pingbot"], connection.ready["session_id"], connection.seq)
         again.event("RESUMED")
 

@@ -3,12 +3,12 @@ import threading
 import unittest
 
 from case import CONTENT, GUILDS, MESSAGES, Case
-from wire import Closed, Gateway
+from wire import Closed
 
 
 class Resume(Case):
     def resumed(self, old, seq=None, token=None):
-        connection = Gateway(old.ready["resume_gateway_url"])
+        connection = self.connect(old.ready["resume_gateway_url"])
         connection.resume(token or self.seed.tokens["pingbot"], old.ready["session_id"], old.seq if seq is None else seq)
         return connection
 
@@ -36,7 +36,7 @@ class Resume(Case):
             connection.socket.drop(reset=turn % 2 == 0)
             self.say(f"turn {turn}")
             session, seq = connection.ready, connection.seq
-            connection = Gateway(session["resume_gateway_url"])
+            connection = self.connect(session["resume_gateway_url"])
             connection.ready, connection.seq = session, seq
             connection.resume(self.seed.tokens["pingbot"], session["session_id"], seq)
             connection.event("RESUMED")
@@ -93,7 +93,7 @@ class Resume(Case):
                 break
             session, seq = connection.ready, connection.seq
             connection.socket.drop(reset=len(got) % 2 == 0)
-            connection = Gateway(session["resume_gateway_url"])
+            connection = self.connect(session["resume_gateway_url"])
             connection.ready, connection.seq = session, seq
             connection.resume(self.seed.tokens["pingbot"], session["session_id"], seq)
         for writer in writers:
@@ -147,7 +147,7 @@ class Resume(Case):
         old = self.session()
         old.socket.drop()
         self.say("pressed")
-        new = Gateway(old.ready["resume_gateway_url"], "?v=10&encoding=json&compress=zlib-stream")
+        new = self.connect(old.ready["resume_gateway_url"], "?v=10&encoding=json&compress=zlib-stream")
         new.resume(self.seed.tokens["pingbot"], old.ready["session_id"], old.seq)
         new.event("MESSAGE_CREATE", content="pressed")
 
