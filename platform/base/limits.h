@@ -20,6 +20,11 @@
 #define LIMIT_HTTP_STALL_MS           30000        /* an answer of which nothing is taken for so long; then closed */
 #define LIMIT_STREAM_LINGER_MS        3000         /* a closing socket waits so long for the peer's end */
 
+/* HTTP client */
+#define LIMIT_HTTP_CLIENT_CONNECTIONS 64          /* to one host, where the caller names no other number; calls wait */
+#define LIMIT_HTTP_CLIENT_CONNECT_MS  5000        /* connecting with TLS; then -ETIMEDOUT */
+#define LIMIT_HTTP_CLIENT_HEAD_BYTES  (64u << 10) /* headers of an answer; over it -EMSGSIZE */
+
 /* coroutines */
 #define LIMIT_CO_STACK_BYTES (128u << 10) /* with a guard page below */
 #define LIMIT_CO_MAX         20000        /* at once; over it HTTP answers 503 */

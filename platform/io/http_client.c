@@ -1,8 +1,10 @@
 /* HTTP client: libcurl's multi interface driven by the loop: one poll handle for each of its sockets, one timer. Loop
- * thread. Results are handed over in the turn in which curl finishes them, never inside http_call_start. */
+ * thread. Results are handed over in the turn in which curl finishes them, never inside http_call_start. Limits:
+ * LIMIT_HTTP_CLIENT_*; how many calls run at once is up to the callers. */
 #include "platform/io/http_client.h"
 
 #include "platform/base/check.h"
+#include "platform/base/limits.h"
 #include "platform/base/list.h"
 #include "platform/base/mem.h"
 #include "platform/io/co.h"
@@ -11,10 +13,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <uv.h>
-
-#define CONNECTIONS_PER_HOST 64
-#define CONNECT_MAX_MS       5000L
-#define HEADERS_MAX_BYTES    (64u << 10)
 
 struct http_client {
     CURLM *multi;
@@ -34,6 +32,8 @@ struct http_call {
     void (*done)(struct http_result *r, void *arg);
     void *arg;
     bool added, began;
+    bool posted; /* a late end is on its way and needs this memory */
+    bool ended;  /* done was called */
 };
 
 struct socket_watch {
@@ -99,7 +99,9 @@ static void call_free(struct http_call *call)
     curl_easy_cleanup(call->easy);
     curl_slist_free_all(call->headers);
     mem_free(call->body);
-    mem_free(call);
+    call->ended = true;
+    if (!call->posted)
+        mem_free(call);
 }
 
 static void call_end(struct http_call *call, int error)
@@ -124,7 +126,8 @@ static void call_end(struct http_call *call, int error)
 static void take_finished(struct http_client *c)
 {
     int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(c->multi, &left));) {
+    /* whoever is told may free the client */
+    for (CURLMsg *m; !c->closing && (m = curl_multi_info_read(c->multi, &left));) {
         struct http_call *call = NULL;
         if (m->msg != CURLMSG_DONE)
             continue;
@@ -205,7 +208,7 @@ struct http_client *http_client_new(const struct http_client_options *o)
         CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
     initialised = true;
     struct http_client *c = MEM_NEW(struct http_client);
-    long connections = o->connections_per_host_max ? o->connections_per_host_max : CONNECTIONS_PER_HOST;
+    long connections = o->connections_per_host_max ? o->connections_per_host_max : LIMIT_HTTP_CLIENT_CONNECTIONS;
     c->multi = curl_multi_init();
     CHECK(c->multi);
     c->timer = loop_timer_new(on_timer, c);
@@ -219,6 +222,22 @@ struct http_client *http_client_new(const struct http_client_options *o)
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
     curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
     return c;
+}
+
+static void end_late(void *arg)
+{
+    struct http_call *call = arg;
+    call->posted = false;
+    if (call->ended)
+        mem_free(call);
+    else
+        call_end(call, -ECANCELED);
+}
+
+static void call_end_later(struct http_call *call)
+{
+    call->posted = true;
+    loop_post(end_late, call);
 }
 
 static void client_free_late(void *arg)
@@ -317,9 +336,14 @@ struct http_call *http_call_start(struct http_client *c, const struct http_call_
     call->done = done;
     call->arg = arg;
     buf_init(&call->result.body, o->body_max);
-    buf_init(&call->result.headers, HEADERS_MAX_BYTES);
+    buf_init(&call->result.headers, LIMIT_HTTP_CLIENT_HEAD_BYTES);
     call->easy = curl_easy_init();
     CHECK(call->easy);
+    list_init(&call->link);
+    if (c->closing) {
+        call_end_later(call);
+        return call;
+    }
     list_append(&c->calls, &call->link);
     curl_easy_setopt(call->easy, CURLOPT_URL, o->url);
     curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
@@ -329,7 +353,7 @@ struct http_call *http_call_start(struct http_client *c, const struct http_call_
     curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
-    curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MAX_MS);
+    curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)LIMIT_HTTP_CLIENT_CONNECT_MS);
     curl_easy_setopt(call->easy, CURLOPT_USERAGENT, c->user_agent);
     curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
@@ -348,20 +372,13 @@ struct http_call *http_call_start(struct http_client *c, const struct http_call_
     return call;
 }
 
-static void cancel_late(void *arg)
-{
-    call_end(arg, -ECANCELED);
-}
-
 void http_call_cancel(struct http_call *call)
 {
     if (!call->added)
         return;
-    bool sent = request_left(call->easy);
     curl_multi_remove_handle(call->client->multi, call->easy);
     call->added = false;
-    call->result.maybe_sent = sent;
-    loop_post(cancel_late, call);
+    call_end_later(call);
 }
 
 /* --- awaited --- */

@@ -9,10 +9,12 @@ struct http_call;
 struct http_client_options {
     const char *ca_file; /* NULL: the system's */
     const char *user_agent;
-    int connections_per_host_max; /* 0 = 64 */
+    int connections_per_host_max; /* 0 = LIMIT_HTTP_CLIENT_CONNECTIONS */
 };
 struct http_client *http_client_new(const struct http_client_options *o);
-void http_client_free(struct http_client *c); /* running calls end with -ECANCELED */
+/* Running calls end with -ECANCELED before it returns; may be called from a done. A call that one of them starts on the
+ * same client ends likewise, in the next turn. */
+void http_client_free(struct http_client *c);
 
 struct http_call_options {
     const char *method;
@@ -34,7 +36,9 @@ struct http_result {
 struct str http_result_header(const struct http_result *r, const char *lower_name);
 void http_result_done(struct http_result *r);
 
-/* done gets the result exactly once and owns it (http_result_done). */
+/* A request whose connection ended without an answer is sent again only when it is a GET or HEAD; others may have been
+ * executed and end with -EPROTO and maybe_sent. Redirects are answers. No proxy from the environment is used.
+ * done gets the result exactly once and owns it (http_result_done). */
 struct http_call *http_call_start(struct http_client *c, const struct http_call_options *o,
                                   void (*done)(struct http_result *r, void *arg), void *arg);
 void http_call_cancel(struct http_call *call); /* done is called with -ECANCELED, in the next turn */
