@@ -41,9 +41,10 @@ nodes_configure() {
 
 # node_command NAME: sets `command` and `health`, the base URL of its /readyz (empty: it has none).
 node_command() {
-    local number=${1##*-} server=() client=() port=
+    # As many identifies at once as there are shards, so that the demo need not wait 5 s for each.
+    local number=${1##*-} server=(--identify-concurrency 4) client=() port=
     if [ "$TLS" = on ]; then
-        server=(--tls-cert "$data/tls/cert.pem" --tls-key "$data/tls/key.pem")
+        server+=(--tls-cert "$data/tls/cert.pem" --tls-key "$data/tls/key.pem")
         client=(--upstream-ca "$data/tls/ca.pem")
     fi
     case $1 in
