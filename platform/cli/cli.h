@@ -4,6 +4,8 @@
 #include "platform/api/api.h"
 #include "platform/ports/tokens.h"
 
+#include <jansson.h>
+
 /* Each runs until it is told to stop and returns the exit code. */
 int dev_main(void);
 int api_main(void);
@@ -49,3 +51,5 @@ int usage_error(const struct buf *err);
 /* Coroutine. Creates what the file says and is not there yet; writes "users":[...],"bots":[...] members into `out`.
  * 0; -EINVAL (err names what is wrong in the file), -ENOENT (no such file), sql errors. */
 int seed_run(struct platform *p, const char *path, struct buf *out, struct buf *err);
+/* Whether `root` has the shape of a seed file. 0, -EINVAL (err names the place in the file `path`). */
+int seed_check(json_t *root, const char *path, struct buf *err);

@@ -87,10 +87,18 @@ static int data_open(struct platform_urls *urls, struct buf *err)
 {
     const char *dir = serve_path(SETTING_data);
     unsigned char key[SECRET_BYTES];
+    if (dir && setting_bool(SETTING_memory)) {
+        buf_adds(err, "--data and --memory exclude each other");
+        return -EINVAL;
+    }
+    if (serve_path(SETTING_secret) && strlen(setting_str(SETTING_secret)) < 32) {
+        buf_adds(err, "--secret is shorter than 32 characters");
+        return -EINVAL;
+    }
     randombytes_buf(key, sizeof key);
     sodium_bin2hex(self.secret, sizeof self.secret, key, sizeof key);
     *urls = (struct platform_urls){.database = "sqlite::memory:", .database_connections = 1};
-    if (dir && !setting_bool(SETTING_memory)) {
+    if (dir) {
         if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
             buf_addf(err, "cannot make %s: %s", dir, strerror(errno));
             return -EINVAL;

@@ -76,9 +76,28 @@ static int user_create(struct seed *s, json_t *o, bool bot, struct user *ret)
     return commit_run(&c, &s->p->ports);
 }
 
+/* Libraries read the id out of the token. */
+static bool token_names(struct str token, uint64_t user_id)
+{
+    static const int variants[] = {sodium_base64_VARIANT_ORIGINAL_NO_PADDING, sodium_base64_VARIANT_URLSAFE_NO_PADDING};
+    const char *dot = memchr(token.p, '.', token.n);
+    char text[24];
+    size_t n;
+    uint64_t id;
+    for (size_t i = 0; dot && i < sizeof variants / sizeof *variants; i++)
+        if (sodium_base642bin((unsigned char *)text, sizeof text, token.p, (size_t)(dot - token.p), NULL, &n, NULL,
+                              variants[i]) == 0 &&
+            str_to_u64((struct str){text, n}, &id) == 0)
+            return id == user_id;
+    return false;
+}
+
 static int token_of(struct seed *s, json_t *o, uint64_t user_id, struct str *ret)
 {
     struct str fixed = text_of(o, "token");
+    if (fixed.n && !token_names(fixed, user_id))
+        return seed_error(s, "a fixed token must begin with base64 of the id (which the file must give) and a dot",
+                          json_string_value(json_object_get(o, "username")));
     if (!fixed.n) {
         *ret = token_issue(s->p->tokens, &s->arena, user_id, clock_wall_ms());
         return 0;
@@ -398,16 +417,29 @@ static int seed_all(struct seed *s, json_t *root)
     return r;
 }
 
-int seed_run(struct platform *p, const char *path, struct buf *out, struct buf *err)
+static json_t *file_read(const char *path, struct buf *err)
 {
     json_error_t problem;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    if (!root) {
+    FILE *f = fopen(path, "re");
+    json_t *root = f ? json_loadf(f, JSON_REJECT_DUPLICATES, &problem) : NULL;
+    if (!f)
+        buf_addf(err, "seed: %s: %s", path, strerror(errno));
+    else if (!root)
         buf_addf(err, "seed: %s: line %d: %s", path, problem.line, problem.text);
+    if (f)
+        fclose(f);
+    return root;
+}
+
+int seed_run(struct platform *p, const char *path, struct buf *out, struct buf *err)
+{
+    json_t *root = file_read(path, err);
+    if (!root)
         return -EINVAL;
-    }
     struct seed s = {.p = p, .out = out, .err = err};
-    int r = seed_all(&s, root);
+    int r = seed_check(root, path, err);
+    if (r == 0)
+        r = seed_all(&s, root);
     json_decref(root);
     arena_done(&s.arena);
     return r;

@@ -50,6 +50,11 @@ static int resolve(const char *listen, struct sockaddr_storage *ret, struct buf 
         buf_addf(err, "listen %s: expected host:port", listen);
         return -EINVAL;
     }
+    uint64_t port;
+    if (str_to_u64(str_c(colon + 1), &port) < 0 || port > 65535) {
+        buf_addf(err, "listen %s: the port must be a number from 0 to 65535", listen);
+        return -EINVAL;
+    }
     struct str host = {listen, (size_t)(colon - listen)};
     if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
         host = (struct str){host.p + 1, host.n - 2};
