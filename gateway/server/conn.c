@@ -132,12 +132,14 @@ static void heard(struct conn *c, int64_t now_ms)
  */
 static int step_heartbeat(struct conn *c, const struct envelope *e, const json_t *d)
 {
-    int64_t seq;
+    int64_t seq = -1;
 
     (void)d;
     if (e->data.p && !str_eq(e->data, STR("null")) && str_to_i64(e->data, &seq) < 0)
         return GATEWAY_CLOSE_DECODE_ERROR;
     heard(c, clock_mono_ms());
+    if (c->session && seq >= 0)
+        session_acked(c->session, (uint64_t)seq);
     conn_send_op(c, GATEWAY_OP_HEARTBEAT_ACK);
     return 0;
 }

@@ -31,9 +31,8 @@ void replay_done(struct replay *r)
     *r = (struct replay){0};
 }
 
-static void replay_grow(struct replay *r)
+static void replay_resize(struct replay *r, unsigned cap)
 {
-    unsigned cap = r->cap ? r->cap * 2 : FIRST_SLOTS;
     uintptr_t *slots = mem_alloc(sizeof *slots * cap);
 
     for (unsigned i = 0; i < r->count; i++)
@@ -49,9 +48,19 @@ void replay_push(struct replay *r, struct encoded *e, enum redaction redaction)
     while (r->count && (r->count == LIMIT_REPLAY_EVENTS || r->bytes + encoded_bytes(e) > LIMIT_REPLAY_BYTES))
         replay_drop(r);
     if (r->count == r->cap)
-        replay_grow(r);
+        replay_resize(r, r->cap ? r->cap * 2 : FIRST_SLOTS);
     r->slots[(r->first + r->count++) % r->cap] = (uintptr_t)encoded_ref(e) | redaction;
     r->bytes += encoded_bytes(e);
+}
+
+void replay_trim(struct replay *r, unsigned keep)
+{
+    while (r->count > keep)
+        replay_drop(r);
+    if (r->count == 0)
+        replay_done(r);
+    else if (r->cap > FIRST_SLOTS && r->count < r->cap / 4)
+        replay_resize(r, r->cap / 2);
 }
 
 struct encoded *replay_at(const struct replay *r, unsigned i, enum redaction *ret_redaction)

@@ -13,5 +13,7 @@ struct replay {
 void replay_done(struct replay *r);
 /* Takes a reference of its own. */
 void replay_push(struct replay *r, struct encoded *e, enum redaction redaction);
+/* Drops all but the latest `keep`; gives memory back. */
+void replay_trim(struct replay *r, unsigned keep);
 /* i = 0: the oldest kept. Borrowed. */
 struct encoded *replay_at(const struct replay *r, unsigned i, enum redaction *ret_redaction);

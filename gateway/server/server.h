@@ -117,6 +117,8 @@ struct session {
     uint32_t intents, shard, shard_count;
     unsigned large_threshold;
     uint64_t seq;
+    uint64_t acked_seq; /* by a heartbeat at acked_ms */
+    int64_t acked_ms;
     struct replay replay;
     struct list subs; /* of struct sub */
     unsigned sub_count;
@@ -148,6 +150,8 @@ void session_invalidate(struct session *s);
 void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction);
 /* The same for one session only: `data` is d. */
 void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data);
+/* A heartbeat says that the client has everything up to seq. */
+void session_acked(struct session *s, uint64_t seq);
 bool session_wants(const struct session *s, enum event_type type, bool in_guild);
 void session_tick(struct gateway *g, int64_t now_ms);
 

@@ -132,6 +132,20 @@ void session_dispatch_own(struct session *s, enum event_type type, const struct 
     encoded_unref(e);
 }
 
+/* What was acknowledged is kept for a while more: a client may have to go back behind what it had received, to what it
+ * had made durable (gateway/shard does). */
+void session_acked(struct session *s, uint64_t seq)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (now_ms - s->acked_ms < LIMIT_REPLAY_ACKED_MS || seq > s->seq)
+        return;
+    if (s->seq - s->acked_seq < s->replay.count)
+        replay_trim(&s->replay, (unsigned)(s->seq - s->acked_seq));
+    s->acked_seq = seq;
+    s->acked_ms = now_ms;
+}
+
 bool session_wants(const struct session *s, enum event_type type, bool in_guild)
 {
     uint32_t intents = event_intents(type, in_guild);

@@ -36,6 +36,7 @@
 #define LIMIT_WS_CLIENT_PAYLOAD_BYTES (64u << 20) /* one inflated message from an upstream; over it reconnect */
 #define LIMIT_REPLAY_EVENTS           1024        /* kept for RESUME by a session */
 #define LIMIT_REPLAY_BYTES            (4u << 20)  /* the same in bytes; older ones are dropped, RESUME then gets op 9 */
+#define LIMIT_REPLAY_ACKED_MS         120000 /* what a heartbeat acknowledged is kept so long; then RESUME gets op 9 */
 #define LIMIT_REPLAY_TOTAL_BYTES      (512u << 20) /* encoded events of a node; over it the oldest are emptied, as above */
 #define LIMIT_RESUME_WINDOW_MS        120000       /* a cut session waits so long for RESUME */
 #define LIMIT_SESSIONS                131072       /* of a node; over it those that wait for RESUME longest are ended */

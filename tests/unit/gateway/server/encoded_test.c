@@ -4,6 +4,8 @@
 #include "platform/io/ws.h"
 #include "tests/support/cm.h"
 
+#include <stdio.h>
+
 static void assert_share(struct ws_shared *s, const char *text)
 {
     assert_non_null(s);
@@ -85,6 +87,34 @@ static void replay_keeps_the_latest(void **state)
     encoded_log_done(&log);
 }
 
+static void replay_is_trimmed(void **state)
+{
+    (void)state;
+    struct encoded_log log;
+    struct replay r = {0};
+    enum redaction redaction;
+    encoded_log_init(&log, 64u << 20);
+    for (unsigned i = 0; i < 100; i++) {
+        BUF_AUTO struct buf data = {0};
+        buf_addf(&data, "{\"n\":%u}", i);
+        struct encoded *e = encoded_new(&log, EVENT_TYPING_START, buf_str(&data));
+        replay_push(&r, e, REDACTION_NONE);
+        encoded_unref(e);
+    }
+    for (unsigned keep = 90; keep > 0; keep -= 10) {
+        replay_trim(&r, keep);
+        assert_int_equal(r.count, keep);
+        char text[64];
+        snprintf(text, sizeof text, "\"t\":\"TYPING_START\",\"op\":0,\"d\":{\"n\":%u}}", 100 - keep);
+        assert_share(encoded_share(replay_at(&r, 0, &redaction), ENCODER_JSON, REDACTION_NONE), text);
+    }
+    assert_true(r.cap < 64);
+    replay_trim(&r, 0);
+    assert_null(r.slots);
+    assert_int_equal(log.bytes, 0);
+    encoded_log_done(&log);
+}
+
 static void replay_is_bounded_in_bytes(void **state)
 {
     (void)state;
@@ -109,11 +139,9 @@ static void replay_is_bounded_in_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encoded_once),
-        cmocka_unit_test(reference_of_the_reader),
-        cmocka_unit_test(oldest_are_emptied),
-        cmocka_unit_test(replay_keeps_the_latest),
-        cmocka_unit_test(replay_is_bounded_in_bytes),
+        cmocka_unit_test(encoded_once),       cmocka_unit_test(reference_of_the_reader),
+        cmocka_unit_test(oldest_are_emptied), cmocka_unit_test(replay_keeps_the_latest),
+        cmocka_unit_test(replay_is_trimmed),  cmocka_unit_test(replay_is_bounded_in_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
