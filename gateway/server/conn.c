@@ -130,6 +130,14 @@ static void heard(struct conn *c, int64_t now_ms)
 
 /* --- steps -----------------------------------------------------------------------------------------------------------
  */
+/* A node that missed the broadcast of a revocation learns of it from the table within a minute, its sessions here. */
+static bool still_valid(const struct session *s)
+{
+    uint64_t user_id;
+
+    return token_verify(s->g->options.tokens, str_c(s->token), &user_id) == 0;
+}
+
 static int step_heartbeat(struct conn *c, const struct envelope *e, const json_t *d)
 {
     int64_t seq = -1;
@@ -138,6 +146,10 @@ static int step_heartbeat(struct conn *c, const struct envelope *e, const json_t
     if (e->data.p && !str_eq(e->data, STR("null")) && str_to_i64(e->data, &seq) < 0)
         return GATEWAY_CLOSE_DECODE_ERROR;
     heard(c, clock_mono_ms());
+    if (c->session && !still_valid(c->session)) {
+        session_end(c->session);
+        return GATEWAY_CLOSE_AUTHENTICATION_FAILED;
+    }
     if (c->session && seq >= 0)
         session_acked(c->session, (uint64_t)seq);
     conn_send_op(c, GATEWAY_OP_HEARTBEAT_ACK);

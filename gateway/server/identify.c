@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define SESSION_STARTS      1000
+#define SESSION_STARTS      LIMIT_IDENTIFIES_PER_DAY
 #define SESSION_STARTS_MS   86400000
 #define IDENTIFY_SPACING_MS 5000
 
@@ -116,6 +116,7 @@ static int own_topic(struct identify *i)
     if (r < 0)
         return unavailable(i, "topic", r);
     struct session *s = i->session = session_ref(session_new(i->g));
+    s->token = mem_strndup(i->request.token.p, i->request.token.n);
     s->user_id = i->user.id;
     s->is_bot = i->user.bot;
     s->intents = i->request.intents;

@@ -112,6 +112,7 @@ struct session {
     bool ended, is_bot;
     bool starting; /* READY is not sent yet: only control events count */
     char id[SESSION_ID_CHARS + 1];
+    char *token;       /* what it identified with */
     struct conn *conn; /* NULL: waits for RESUME */
     uint64_t user_id;
     uint32_t intents, shard, shard_count;

@@ -57,6 +57,7 @@ void session_unref(struct session *s)
     if (--s->refs > 0)
         return;
     CHECK(s->ended && list_empty(&s->subs));
+    mem_free(s->token);
     mem_free(s->loads);
     mem_free(s);
 }

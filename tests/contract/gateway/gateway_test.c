@@ -158,6 +158,14 @@ static void a_revoked_token(void)
     assert_int_equal(client_closed(&c), 4004);
     assert_int_equal(gateway_counts(n.gateway).sessions, 0);
     client_close(&c, 1000);
+    /* the broadcast was missed, the table was read again */
+    client_login(&c, &n, BOT, INTENTS_USUAL, 2);
+    client_send(&c, "{\"op\":1,\"d\":1}");
+    (void)client_op(&c, 11);
+    token_registry_revoke(tokens, BOT, 1);
+    client_send(&c, "{\"op\":1,\"d\":1}");
+    assert_int_equal(client_closed(&c), 4004);
+    client_close(&c, 1000);
     node_close(&n);
     world_close();
 }
