@@ -44,8 +44,9 @@ struct kv_route {
     unsigned node_count;
 };
 /* Takes the topic's next number for event_id and answers who wants it, in one step. The pair (number, event_id) is kept
- * for 5 minutes (the latest 1,024 of a topic) for kv_topic_events, and so that an event that is published again, because
- * nobody knows whether it was, goes out under the number it has: receivers drop what is below the number they are at. */
+ * for 5 minutes (the latest 1,024 of a topic) for kv_topic_events, and so that an event that is published again,
+ * because nobody knows whether it was, goes out under the number it has: receivers drop what is below the number they
+ * are at. */
 int kv_topic_next(struct kv *kv, struct arena *a, uint64_t topic, uint64_t event_id, struct kv_route *ret);
 /* The same for several events of several topics in one step, in order. */
 int kv_topics_next(struct kv *kv, struct arena *a, const uint64_t *topics, const uint64_t *event_ids, unsigned count,

@@ -222,6 +222,7 @@ static void log_add(struct topic *t, uint64_t event_id)
         t->log[t->log_len++] = e;
         return;
     }
+    CHECK(t->log_cap > 0);
     t->log[t->log_head] = e;
     t->log_head = (t->log_head + 1) % t->log_cap;
 }

@@ -52,7 +52,9 @@ static struct worker worker_start(void)
         fcntl(1, F_SETFL, 0);
         setenv("DISCORD_TOKEN", token, 1);
         setenv("PROXY_URL", "http://127.0.0.1:1/api", 1);
-        execl(getenv("SDK_TEST_WORKER"), "worker", (char *)NULL);
+        const char *program = getenv("SDK_TEST_WORKER");
+        if (program)
+            execl(program, "worker", (char *)NULL);
         _exit(127);
     }
     close(out[1]);
