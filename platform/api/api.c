@@ -47,6 +47,7 @@ enum api_error api_port_error(int err, enum api_error missing)
     case -EAGAIN:
         return API_ERROR_UNAVAILABLE;
     case -ENOSPC:
+        LOG_ERROR("no space left", "error=%d", -err);
         return API_ERROR_RESOURCE_OVERLOADED;
     case -EINVAL: /* what the database cannot hold: a text with a NUL, a number out of its column's range */
         return API_ERROR_GENERAL_400;
