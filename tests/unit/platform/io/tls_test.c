@@ -73,7 +73,7 @@ static int begin(void **state)
     (void)state;
     cert_make(cert, key);
     port = net_serve((struct http_listener_options){
-        .handler = handler, .upgrade = upgrade, .tls_cert = cert, .tls_key = key, .idle_ms = 300, .request_ms = 300});
+        .handler = handler, .upgrade = upgrade, .tls_cert = cert, .tls_key = key, .idle_ms = 1000, .request_ms = 3000});
     client_ctx = SSL_CTX_new(TLS_client_method());
     assert_int_equal(SSL_CTX_load_verify_file(client_ctx, cert), 1);
     SSL_CTX_set_verify(client_ctx, SSL_VERIFY_PEER, NULL);
