@@ -25,6 +25,9 @@
 #define LIMIT_HTTP_CLIENT_CONNECT_MS  5000        /* connecting with TLS; then -ETIMEDOUT */
 #define LIMIT_HTTP_CLIENT_HEAD_BYTES  (64u << 10) /* headers of an answer; over it -EMSGSIZE */
 
+/* WebSocket client */
+#define LIMIT_WS_CLIENT_CLOSE_MS 3000 /* for the peer to answer our close; then the socket is cut */
+
 /* coroutines */
 #define LIMIT_CO_STACK_BYTES (128u << 10) /* with a guard page below */
 #define LIMIT_CO_MAX         20000        /* at once; over it HTTP answers 503 */

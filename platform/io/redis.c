@@ -28,7 +28,8 @@ struct redis {
     char *host, *port, *user, *password;
     int db;
     enum redis_state state;
-    char address[64]; /* the host's, resolved anew for each attempt */
+    char address[64];  /* the host's, resolved anew for each attempt */
+    unsigned attempts; /* failed ones in a row: each tries the name's next address */
     struct resolving *resolving;
     redisAsyncContext *ac;
     uint64_t connection;     /* counts them: which scripts this one has seen */
@@ -443,6 +444,7 @@ static void on_ping_due(void *arg)
 static void greeted(struct redis *r)
 {
     r->state = READY;
+    r->attempts = 0;
     r->backoff_ms = LIMIT_REDIS_BACKOFF_FIRST_MS;
     memcpy(r->run_id, r->greeted_run_id, sizeof(r->run_id));
     loop_timer_stop(r->step);
@@ -536,6 +538,15 @@ static void redis_connect_to(struct redis *r)
     redisAsyncSetDisconnectCallback(ac, on_disconnect);
 }
 
+static const struct addrinfo *address_at(const struct addrinfo *found, unsigned n)
+{
+    const struct addrinfo *a = found;
+
+    while (n-- > 0)
+        a = a->ai_next ? a->ai_next : found;
+    return a;
+}
+
 static void on_resolved(uv_getaddrinfo_t *uv, int status, struct addrinfo *found)
 {
     struct resolving *q = (struct resolving *)uv;
@@ -544,9 +555,9 @@ static void on_resolved(uv_getaddrinfo_t *uv, int status, struct addrinfo *found
     mem_free(q);
     if (r) {
         r->resolving = NULL;
-        if (status == 0)
-            status =
-                getnameinfo(found->ai_addr, found->ai_addrlen, r->address, sizeof(r->address), NULL, 0, NI_NUMERICHOST);
+        const struct addrinfo *a = status == 0 ? address_at(found, r->attempts++) : NULL;
+        if (a)
+            status = getnameinfo(a->ai_addr, a->ai_addrlen, r->address, sizeof(r->address), NULL, 0, NI_NUMERICHOST);
         if (status != 0)
             redis_lose(r, "cannot resolve the name");
         else

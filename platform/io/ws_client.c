@@ -4,6 +4,7 @@
 #include "platform/io/ws_client.h"
 
 #include "platform/base/check.h"
+#include "platform/base/limits.h"
 #include "platform/base/list.h"
 #include "platform/base/mem.h"
 #include "platform/io/loop.h"
@@ -17,7 +18,7 @@
 #define RX_BUFFER_BYTES  16384
 #define VHOSTS_MAX       4
 #define CLOSE_HEAD_BYTES 6
-#define CLOSE_TIMEOUT_MS 3000 /* for the peer's answer to a close frame */
+#define ADDRESSES_MAX    4 /* of a name, tried in order */
 
 struct outgoing {
     struct list link;
@@ -30,14 +31,15 @@ struct ws_client {
     struct ws_client_callbacks cb;
     void *arg;
     char *host, *path, *ca_file, *user_agent;
-    char address[INET6_ADDRSTRLEN];
+    char addresses[ADDRESSES_MAX][INET6_ADDRSTRLEN];
+    int address_count, address_at;
     int port;
-    bool tls, open, closing, close_sent, over, looking_up;
+    bool tls, open, closing, close_sent, over, looking_up, next_posted;
     size_t payload_max, queue_bytes_max, queue_bytes;
     struct list queue;
     struct buf in; /* the message being received */
     struct lws *wsi;
-    struct loop_timer *connect_timer; /* then of the close */
+    struct loop_timer *patience; /* until it is open, and again from ws_client_close on */
     uv_getaddrinfo_t lookup;
     int close_code; /* what to send, or what was received */
     char close_reason[124];
@@ -61,7 +63,7 @@ static void client_free(void *arg)
         mem_free(LIST_ENTRY(it, struct outgoing, link));
     }
     buf_done(&c->in);
-    loop_timer_free(c->connect_timer);
+    loop_timer_free(c->patience);
     mem_free(c->host);
     mem_free(c->path);
     mem_free(c->ca_file);
@@ -75,7 +77,7 @@ static void client_over(struct ws_client *c, int code, const char *reason)
         return;
     c->over = true;
     c->open = false;
-    loop_timer_stop(c->connect_timer);
+    loop_timer_stop(c->patience);
     if (c->wsi)
         lws_set_wsi_user(c->wsi, NULL);
     c->wsi = NULL;
@@ -91,6 +93,25 @@ static void client_cut(struct ws_client *c, int code, const char *reason)
     client_over(c, code, reason);
     if (wsi)
         lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
+static void connect_now(void *arg);
+
+/* An address did not work: the name's next one, or the end. */
+static void connect_failed(struct ws_client *c, const char *reason)
+{
+    if (c->over || c->next_posted)
+        return;
+    if (c->address_at + 1 >= c->address_count) {
+        client_over(c, 1006, reason);
+        return;
+    }
+    if (c->wsi)
+        lws_set_wsi_user(c->wsi, NULL);
+    c->wsi = NULL;
+    c->address_at++;
+    c->next_posted = true;
+    loop_post(connect_now, c);
 }
 
 /* --- libwebsockets' events --- */
@@ -137,7 +158,6 @@ static int close_write(struct ws_client *c, struct lws *wsi)
     if (lws_write(wsi, p, CLOSE_HEAD_BYTES + n, LWS_WRITE_RAW) < 0)
         return -1;
     c->close_sent = true;
-    loop_timer_start(c->connect_timer, CLOSE_TIMEOUT_MS, 0);
     return 0;
 }
 
@@ -187,7 +207,7 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return on_append_headers(c, wsi, in, len);
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         c->open = true;
-        loop_timer_stop(c->connect_timer);
+        loop_timer_stop(c->patience);
         c->cb.on_open(c, c->arg);
         return 0;
     case LWS_CALLBACK_CLIENT_RECEIVE:
@@ -199,7 +219,7 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return c->closing ? -1 : 0; /* the answer to ours: nothing more to be said */
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         snprintf(c->close_reason, sizeof c->close_reason, "%.*s", (int)(len ? len : 0), in ? (const char *)in : "");
-        client_over(c, 1006, *c->close_reason ? c->close_reason : "cannot connect");
+        connect_failed(c, *c->close_reason ? c->close_reason : "cannot connect");
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
     case LWS_CALLBACK_WSI_DESTROY:
@@ -222,7 +242,8 @@ static struct lws_context *context_get(void)
         return lws.context;
     struct lws_context_creation_info info = {0};
     foreign[0] = loop_uv();
-    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   LWS_SERVER_OPTION_VALIDATE_UTF8;
     info.foreign_loops = foreign;
     info.port = CONTEXT_PORT_NO_LISTEN;
     info.gid = info.uid = -1;
@@ -258,11 +279,19 @@ static struct lws_vhost *vhost_get(const char *ca_file)
     return vhost;
 }
 
-static void connect_now(struct ws_client *c)
+static void connect_now(void *arg)
 {
+    struct ws_client *c = arg;
     char host[300];
     bool standard_port = c->port == (c->tls ? 443 : 80);
-    snprintf(host, sizeof host, standard_port ? "%s" : "%s:%d", c->host, c->port);
+
+    c->next_posted = false;
+    if (c->over)
+        return; /* its client_free was posted behind this */
+    bool v6 = strchr(c->host, ':') != NULL;
+    int n = snprintf(host, sizeof host, v6 ? "[%s]" : "%s", c->host);
+    if (!standard_port)
+        snprintf(host + n, sizeof host - (size_t)n, ":%d", c->port);
     struct lws_client_connect_info i = {0};
     i.context = context_get();
     i.vhost = vhost_get(c->tls ? c->ca_file : NULL);
@@ -270,17 +299,18 @@ static void connect_now(struct ws_client *c)
         client_over(c, 1006, "cannot read the CA file");
         return;
     }
-    i.address = c->address;
+    i.address = c->addresses[c->address_at];
     i.port = c->port;
     i.path = c->path;
     i.host = host;
-    i.ssl_connection = c->tls ? LCCSCF_USE_SSL : 0;
+    /* another host's name would be looked up blocking, and gets none of what was meant for this one */
+    i.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT | (c->tls ? LCCSCF_USE_SSL : 0);
     i.local_protocol_name = "guildhall";
     i.alpn = "http/1.1";
     i.userdata = c;
     i.pwsi = &c->wsi;
     if (!lws_client_connect_via_info(&i))
-        client_over(c, 1006, "cannot connect");
+        connect_failed(c, "cannot connect");
 }
 
 static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
@@ -292,21 +322,22 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
         loop_post(client_free, c);
         return;
     }
-    if (status < 0 ||
-        getnameinfo(found->ai_addr, found->ai_addrlen, c->address, sizeof c->address, NULL, 0, NI_NUMERICHOST) != 0) {
-        uv_freeaddrinfo(found);
-        client_over(c, 1006, "no address for the host's name");
-        return;
-    }
+    for (const struct addrinfo *a = status < 0 ? NULL : found; a && c->address_count < ADDRESSES_MAX; a = a->ai_next)
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, c->addresses[c->address_count], INET6_ADDRSTRLEN, NULL, 0,
+                        NI_NUMERICHOST) == 0)
+            c->address_count++;
     uv_freeaddrinfo(found);
-    connect_now(c);
+    if (c->address_count > 0)
+        connect_now(c);
+    else
+        client_over(c, 1006, "no address for the host's name");
 }
 
-static void on_connect_timeout(void *arg)
+static void on_patience_over(void *arg)
 {
     struct ws_client *c = arg;
 
-    if (c->close_sent)
+    if (c->closing)
         client_cut(c, c->close_code, c->close_reason);
     else
         client_cut(c, 1006, "connecting took too long");
@@ -366,13 +397,13 @@ struct ws_client *ws_client_connect(const struct ws_client_options *o, struct bu
     c->user_agent = mem_strdup(o->user_agent ? o->user_agent : "guildhall/" GUILDHALL_VERSION);
     list_init(&c->queue);
     buf_init(&c->in, o->payload_max);
-    c->connect_timer = loop_timer_new(on_connect_timeout, c);
+    c->patience = loop_timer_new(on_patience_over, c);
     if (url_read(c, o->url) < 0) {
         buf_addf(err, "not a ws:// or wss:// URL: %s", o->url);
         client_free(c);
         return NULL;
     }
-    loop_timer_start(c->connect_timer, o->connect_timeout_ms, 0);
+    loop_timer_start(c->patience, o->connect_timeout_ms, 0);
     loop_post(lookup_start, c);
     return c;
 }
@@ -406,10 +437,13 @@ void ws_client_close(struct ws_client *c, int code, const char *reason)
     c->closing = true;
     c->close_code = code;
     snprintf(c->close_reason, sizeof c->close_reason, "%s", reason ? reason : "");
-    if (c->open)
-        lws_callback_on_writable(c->wsi);
-    else
+    if (!c->open) {
         client_cut(c, code, "closed before it was open");
+        return;
+    }
+    /* also for a peer that reads nothing: then our close frame is never written */
+    loop_timer_start(c->patience, LIMIT_WS_CLIENT_CLOSE_MS, 0);
+    lws_callback_on_writable(c->wsi);
 }
 
 void ws_client_abort(struct ws_client *c)
