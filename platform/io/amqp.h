@@ -78,6 +78,9 @@ bool amqp_consumer_connected(const struct amqp_consumer *c);
  * order, nothing of the queue is delivered after it; what is not acknowledged by then stays so until it is. */
 void amqp_consumer_add(struct amqp_consumer *c, const char *queue);
 void amqp_consumer_remove(struct amqp_consumer *c, const char *queue, void (*done)(void *arg), void *arg);
+/* Connects anew: everything unacknowledged goes back to its place in its queue, and only then may another consumer have
+ * it. What is added stays added; a queue removed right after this call is not consumed again. */
+void amqp_consumer_reconnect(struct amqp_consumer *c);
 /* multiple: all of this consumer up to tag, of whatever queue. */
 void amqp_ack(struct amqp_consumer *c, uint64_t tag, uint64_t epoch, bool multiple);
 void amqp_reject(struct amqp_consumer *c, uint64_t tag, uint64_t epoch); /* without requeue: dead-letters */

@@ -9,10 +9,11 @@
 #include "platform/io/loop.h"
 #include <amqp_framing.h>
 #include <errno.h>
+#include <stdio.h>
 
 #define READS_A_TURN 512 /* then acks are sent */
 
-enum order_kind { ORDER_ACK, ORDER_REJECT, ORDER_ADD, ORDER_REMOVE };
+enum order_kind { ORDER_ACK, ORDER_REJECT, ORDER_ADD, ORDER_REMOVE, ORDER_RECONNECT };
 
 struct order { /* from the loop to the thread */
     struct order *next;
@@ -220,6 +221,12 @@ static int obey(struct amqp_consumer *c, struct order *o)
         a->removed = o;
         arrive(c, a);
         return error;
+    case ORDER_RECONNECT:
+        if (c->up) {
+            snprintf(c->link.error, sizeof(c->link.error), "reconnecting as asked");
+            error = -EIO;
+        }
+        break;
     }
     order_free(o);
     return error;
@@ -411,6 +418,11 @@ void amqp_consumer_add(struct amqp_consumer *c, const char *queue)
 void amqp_consumer_remove(struct amqp_consumer *c, const char *queue, void (*done)(void *arg), void *arg)
 {
     give_order(c, (struct order){.kind = ORDER_REMOVE, .queue = mem_strdup(queue), .done = done, .arg = arg});
+}
+
+void amqp_consumer_reconnect(struct amqp_consumer *c)
+{
+    give_order(c, (struct order){.kind = ORDER_RECONNECT});
 }
 
 void amqp_ack(struct amqp_consumer *c, uint64_t tag, uint64_t epoch, bool multiple)

@@ -30,6 +30,14 @@ static int user_id_read(struct gh_bot *bot)
     return snowflake_parse((struct str){(const char *)id, n}, &bot->user_id);
 }
 
+/* Names in RabbitMQ and Redis carry the application's id; with nearly every bot it is the user's. */
+static int application_id_read(struct gh_bot *bot)
+{
+    const char *text = setting_str(SETTING_application_id);
+    bot->application_id = bot->user_id;
+    return *text ? snowflake_parse(str_c(text), &bot->application_id) : 0;
+}
+
 static const char *missing(const struct gh_bot *bot)
 {
     return !*bot->token       ? "DISCORD_TOKEN"
@@ -48,6 +56,10 @@ static int bot_check(struct gh_bot *bot)
     }
     if (user_id_read(bot) < 0) {
         fprintf(stderr, "guildhall: DISCORD_TOKEN is not a bot token\n");
+        return -1;
+    }
+    if (application_id_read(bot) < 0) {
+        fprintf(stderr, "guildhall: APPLICATION_ID is not an id\n");
         return -1;
     }
     return 0;
@@ -92,7 +104,6 @@ void gh_bot_free(struct gh_bot *bot)
     mem_free(bot->proxy_url);
     mem_free(bot->group);
     mem_free(bot->authorization);
-    map_done(&bot->lease_epochs);
     mem_free(bot);
 }
 
@@ -127,8 +138,9 @@ static int connect_all(struct gh_bot *bot, struct buf *err)
     bot->redis = redis_new(bot->redis_url, err);
     if (!bot->redis)
         return -1;
-    bot->cache = (struct cache){bot->redis, bot->user_id};
+    bot->cache = (struct cache){bot->redis, bot->application_id};
     bot->http = http_client_new(&http);
+    bot->seen = seen_new(bot);
     bot->partitions = partitions_start(bot, err);
     if (!bot->partitions)
         return -1;
@@ -152,6 +164,8 @@ int gh_bot_run(struct gh_bot *bot)
     }
     if (bot->partitions)
         partitions_free(bot->partitions);
+    if (bot->seen)
+        seen_free(bot->seen);
     if (bot->http)
         http_client_free(bot->http);
     if (bot->redis)

@@ -136,37 +136,15 @@ static int handlers_run(struct gh_bot *bot, struct item *item)
     return r;
 }
 
-/* --- what need not be handled --- */
-
-static bool seen_before(struct gh_bot *bot, uint64_t id_hash)
-{
-    for (unsigned i = 0; id_hash && i < SEEN_MAX; i++)
-        if (bot->seen[i] == id_hash)
-            return true;
-    return false;
-}
-
-/* An owner that lost its shard may have published late: its epoch is lower than what the next owner already sent. */
-static bool from_old_owner(struct gh_bot *bot, const struct item *item)
-{
-    if (!item->lease_epoch)
-        return false;
-    uint64_t shard = (uint64_t)item->event.shard << 32 | (uint64_t)item->event.shard_count;
-    uint64_t highest = (uint64_t)(uintptr_t)map_get(&bot->lease_epochs, shard + 1);
-    if ((uint64_t)item->lease_epoch < highest)
-        return true;
-    if ((uint64_t)item->lease_epoch > highest)
-        map_put(&bot->lease_epochs, shard + 1, (void *)(uintptr_t)item->lease_epoch);
-    return false;
-}
+/* --- one event --- */
 
 int item_handle(struct gh_bot *bot, struct item *item)
 {
-    if (from_old_owner(bot, item)) {
+    if (seen_later_owner(bot->seen, item->partition, item)) {
         metric_add(&fenced, 1);
         return 0;
     }
-    if (seen_before(bot, item->id_hash)) {
+    if (seen_before(bot->seen, item->id_hash)) {
         metric_add(&repeated, 1);
         return 0;
     }
@@ -185,7 +163,9 @@ int item_handle(struct gh_bot *bot, struct item *item)
             co_sleep(pause_ms);
         }
     }
-    bot->seen[bot->seen_at++ % SEEN_MAX] = item->id_hash;
+    /* A failed one is not noted: should its rejection be lost with the connection, it comes again. */
+    if (r == 0)
+        seen_add(bot->seen, item->partition, item->id_hash);
     metric_add(&handled, r == 0);
     return r == 0 ? 0 : -EIO;
 }

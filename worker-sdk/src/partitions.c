@@ -29,7 +29,8 @@ struct partition {
     char queue[160];
     struct list items;
     bool consuming, leaving, running;
-    bool canceled; /* the broker delivers nothing more of it */
+    bool canceled;   /* the broker delivers nothing more of it */
+    unsigned tenure; /* how often it became ours */
 };
 
 struct partitions {
@@ -98,6 +99,7 @@ static void settle(struct partition *p)
         return;
     p->leaving = p->consuming = false;
     metric_add(&held, -1);
+    seen_flush(p->all->bot->seen);
     share_released(p->all->share, p->number);
 }
 
@@ -137,6 +139,7 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
     if (!p || !p->consuming)
         return; /* it stays unacknowledged and is delivered to whoever holds the partition */
     struct item *item = item_new(d);
+    item->partition = p->number;
     list_append(&p->items, &item->link);
     partition_wake(p);
 }
@@ -152,15 +155,32 @@ static void items_drop(struct partition *p)
 
 /* --- leases --- */
 
+struct taking {
+    struct partition *p;
+    unsigned tenure;
+};
+
+/* What its former worker handled is known: consume. */
+static void on_seen(void *arg)
+{
+    struct taking *t = arg;
+    struct partition *p = t->p;
+    if (p->consuming && !p->leaving && p->tenure == t->tenure)
+        amqp_consumer_add(p->all->consumer, p->queue);
+    mem_free(t);
+}
+
 static void on_gained(unsigned slot, uint64_t epoch, void *arg)
 {
     (void)epoch;
     struct partitions *all = arg;
     struct partition *p = &all->parts[slot];
+    struct taking *t = MEM_NEW(struct taking);
     p->consuming = true;
     p->leaving = p->canceled = false;
     metric_add(&held, 1);
-    amqp_consumer_add(all->consumer, p->queue);
+    *t = (struct taking){p, ++p->tenure};
+    seen_load(all->bot->seen, slot, on_seen, t);
 }
 
 static void on_canceled(void *arg)
@@ -178,12 +198,9 @@ static void on_leave(unsigned slot, void *arg)
     amqp_consumer_remove(all->consumer, p->queue, on_canceled, p);
 }
 
-static void on_lost_canceled(void *arg)
-{
-    (void)arg;
-}
-
-/* Another worker has it: what was not begun is that worker's. */
+/* Another worker has it, because this one stood still for longer than its lease. What was not begun is that worker's.
+ * Only a new connection gives back what the broker delivered here: in order, before it turns to the other's consumer.
+ */
 static void on_lost(unsigned slot, void *arg)
 {
     struct partitions *all = arg;
@@ -192,7 +209,8 @@ static void on_lost(unsigned slot, void *arg)
         metric_add(&held, -1);
     p->consuming = p->leaving = false;
     items_drop(p);
-    amqp_consumer_remove(all->consumer, p->queue, on_lost_canceled, p);
+    amqp_consumer_reconnect(all->consumer);
+    amqp_consumer_remove(all->consumer, p->queue, NULL, NULL);
 }
 
 /* --- life --- */
@@ -202,7 +220,7 @@ static void parts_init(struct partitions *all)
     for (unsigned i = 0; i < BROKER_PARTITIONS; i++) {
         struct partition *p = &all->parts[i];
         BUF_AUTO struct buf queue = BUF_INIT(sizeof p->queue);
-        broker_queue(&queue, all->bot->user_id, all->bot->group, i);
+        broker_queue(&queue, all->bot->application_id, all->bot->group, i);
         p->all = all;
         p->number = i;
         snprintf(p->queue, sizeof p->queue, "%.*s", STR_ARG(buf_str(&queue)));
@@ -218,7 +236,7 @@ struct partitions *partitions_start(struct gh_bot *bot, struct buf *err)
     const char *groups[] = {bot->group};
     all->bot = bot;
     parts_init(all);
-    broker_topology_init(&all->topology, bot->user_id, groups, 1);
+    broker_topology_init(&all->topology, bot->application_id, groups, 1);
     all->consumer =
         amqp_consumer_new(bot->amqp_url, all->topology.declares, all->topology.count, PREFETCH, on_delivery, all, err);
     if (!all->consumer) {
@@ -229,7 +247,7 @@ struct partitions *partitions_start(struct gh_bot *bot, struct buf *err)
     }
     randombytes_buf(random, sizeof random);
     sodium_bin2hex(all->member, sizeof all->member, random, sizeof random);
-    snprintf(all->share_name, sizeof all->share_name, "gh:%llu:workers:%s", (unsigned long long)bot->user_id,
+    snprintf(all->share_name, sizeof all->share_name, "gh:%llu:workers:%s", (unsigned long long)bot->application_id,
              bot->group);
     struct share_options o = {.redis = bot->redis,
                               .name = all->share_name,

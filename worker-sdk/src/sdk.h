@@ -22,6 +22,7 @@ struct item {
     struct gh_event event;
     struct arena arena; /* holds the event's text */
     uint64_t id_hash;   /* of "session:seq"; 0: it has none */
+    unsigned partition;
 };
 
 struct handler {
@@ -33,22 +34,19 @@ struct handler {
 };
 
 #define HANDLERS_MAX 64
-#define SEEN_MAX     8192
 
 struct gh_bot {
     char *token, *amqp_url, *redis_url, *proxy_url, *group, *authorization;
-    uint64_t user_id;
+    uint64_t user_id, application_id;
     struct handler handlers[HANDLERS_MAX];
     unsigned handler_count;
     struct redis *redis;
     struct http_client *http;
     struct cache cache;
     struct partitions *partitions;
+    struct seen *seen;
     struct http_listener *admin;
     bool stopping;
-    struct map lease_epochs; /* shard and count -> the highest epoch seen */
-    uint64_t seen[SEEN_MAX]; /* a ring of what was handled lately */
-    unsigned seen_at;
 };
 
 struct gh_context {
@@ -60,16 +58,26 @@ struct gh_context {
     struct gh_error error;
 };
 
-/* --- partitions.c: what this worker consumes
- * -------------------------------------------------------------------------- */
+/* --- partitions.c: what this worker consumes --- */
 struct partitions *partitions_start(struct gh_bot *bot, struct buf *err);
 /* Gives everything up in order; done(arg) when all is finished. */
 void partitions_stop(struct partitions *p, void (*done)(void *arg), void *arg);
 void partitions_free(struct partitions *p);
 bool partitions_ready(void *p);
 
-/* --- handle.c: one event
- * ------------------------------------------------------------------------------------------------ */
+/* --- seen.c: what was handled lately, and which shard owners are past --- */
+struct seen *seen_new(struct gh_bot *bot);
+void seen_free(struct seen *s);
+/* Takes over what the partition's former worker handled lately, then calls done(arg); also where Redis does not answer.
+ */
+void seen_load(struct seen *s, unsigned partition, void (*done)(void *arg), void *arg);
+void seen_add(struct seen *s, unsigned partition, uint64_t id_hash);
+void seen_flush(struct seen *s); /* tells Redis, before a partition is given up */
+bool seen_before(const struct seen *s, uint64_t id_hash);
+/* True for an event of a shard's owner that has lost its lease: in this partition's queue a later owner came before. */
+bool seen_later_owner(struct seen *s, unsigned partition, const struct item *item);
+
+/* --- handle.c: one event --- */
 /* Coroutine. 0: handled, or to be dropped (seen before, from a shard that lost its lease); -EIO: the handler failed too
  * often. */
 int item_handle(struct gh_bot *bot, struct item *item);
@@ -77,8 +85,7 @@ void context_done(struct gh_context *c);
 /* Keeps o for as long as the context lives and gives the reference up. */
 json_t *context_keep(struct gh_context *c, json_t *o);
 
-/* --- entities.c
- * ----------------------------------------------------------------------------------------------------------- */
+/* --- entities.c --- */
 /* Allocates and fills; text is the object's JSON, or NULL to write it anew. */
 #define SDK_ENTITIES(E)  E(user) E(member) E(message) E(channel) E(guild) E(role) E(reaction) E(deletion)
 #define SDK_READER(name) struct gh_##name *read_gh_##name(struct gh_context *c, json_t *o, const char *text);

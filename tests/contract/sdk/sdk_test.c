@@ -20,7 +20,8 @@
 #define TAKEOVER_MS 3000
 
 /* "MTAw..." is the base64 of the user id; each test has an application of its own, so queues do not mix. */
-static const char *const tokens[] = {"MTAwMQ.x.y", "MTAwMg.x.y", "MTAwMw.x.y", "MTAwNA.x.y", "MTAwNQ.x.y"};
+static const char *const tokens[] = {"MTAwMQ.x.y", "MTAwMg.x.y", "MTAwMw.x.y", "MTAwNA.x.y",
+                                     "MTAwNQ.x.y", "MTAwNg.x.y", "MTAwNw.x.y", "MTAwOA.x.y"};
 static uint64_t application;
 static const char *token;
 
@@ -259,6 +260,65 @@ static void repetitions_and_old_owners_are_dropped(void)
     end();
 }
 
+/* A shard moved to another owner while a partition had a backlog: what the first owner published there still counts,
+ * though another partition has brought the next owner's events already. */
+static void a_backlog_of_an_earlier_owner_is_handled(void)
+{
+    begin();
+    struct worker w = worker_start();
+    publish_as(++seq, 1, "{}", 9);
+    expect_true(wait_handled(&w, 1, 1, 20000));
+    publish_as(++seq, 2, "{}", 7);
+    publish_as(++seq, 2, "{}", 9);
+    expect_true(wait_handled(&w, 1, 3, 20000));
+    worker_end(&w, SIGTERM);
+    end();
+}
+
+static void what_a_former_worker_handled_is_not_repeated(void)
+{
+    begin();
+    struct worker w = worker_start();
+    publish(48);
+    expect_true(wait_handled(&w, 1, 48, 20000));
+    co_sleep(600); /* until it has told what it handled */
+    worker_end(&w, SIGKILL);
+    struct worker next = worker_start();
+    for (int i = 1; i <= 48; i++)
+        publish_as(i, (uint64_t)i % GUILDS, "{}",
+                   9); /* the shard's next owner begins where the last one was confirmed */
+    seq++;
+    publish_as(seq, (uint64_t)seq % GUILDS, "{}", 9);
+    expect_true(wait_handled(&next, 1, 49, 20000));
+    co_sleep(500);
+    worker_read(&next);
+    for (int i = 1; i <= 48; i++)
+        expect_int(handled[i], 1);
+    worker_end(&next, SIGTERM);
+    end();
+}
+
+/* A worker that stands still for longer than its lease gives back what it held, and goes on afterwards. */
+static void a_worker_that_stood_still_gives_back(void)
+{
+    begin();
+    struct worker w[] = {worker_start(), worker_start()};
+    publish(48);
+    expect_true(wait_handled(w, 2, 48, 20000));
+    co_sleep(1000); /* until both hold their share */
+    kill(w[0].pid, SIGSTOP);
+    publish(96); /* half of them are delivered to the one that sleeps */
+    co_sleep(5000);
+    kill(w[0].pid, SIGCONT);
+    expect_true(wait_handled(w, 2, 144, 15000));
+    publish(48);
+    expect_true(wait_handled(w, 2, 192, 15000));
+    expect_int(out_of_order, 0);
+    worker_end(&w[0], SIGTERM);
+    worker_end(&w[1], SIGTERM);
+    end();
+}
+
 static int dead_letters;
 
 static void on_dead(const struct amqp_delivery *d, void *arg)
@@ -297,7 +357,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CO_TEST(two_workers_share_and_keep_each_guilds_order), CO_TEST(another_takes_over_from_a_killed_worker),
         CO_TEST(a_stopping_worker_finishes_what_it_holds),     CO_TEST(repetitions_and_old_owners_are_dropped),
-        CO_TEST(what_always_fails_ends_with_the_dead_letters),
+        CO_TEST(what_always_fails_ends_with_the_dead_letters), CO_TEST(a_backlog_of_an_earlier_owner_is_handled),
+        CO_TEST(what_a_former_worker_handled_is_not_repeated), CO_TEST(a_worker_that_stood_still_gives_back),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("the worker SDK", tests, NULL, NULL);
