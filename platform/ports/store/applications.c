@@ -1,7 +1,5 @@
 /* Store: applications. Coroutine. */
-#include "platform/ports/store/store.h"
-
-#include <errno.h>
+#include "platform/ports/store/rows.h"
 
 #define APPLICATION_COLUMNS                                                                                            \
     "id, owner_id, bot_id, name, description, icon, verify_key, interactions_endpoint_url, tags, redirect_uris, "      \
@@ -63,16 +61,11 @@ static void rows_application(const struct sql_result *r, int row, struct applica
 
 int store_application_get(struct sql *db, struct arena *a, uint64_t id, struct application *ret)
 {
-    struct sql_stmt s = {.text = "SELECT " APPLICATION_COLUMNS " FROM applications WHERE id = $1",
-                         .param_count = 1,
-                         .params = {SQL_I(id)}};
     struct sql_result r;
-    int err = sql_read(db, a, &s, 1, &r);
+    int err = rows_one(db, a, "SELECT " APPLICATION_COLUMNS " FROM applications WHERE id = $1", SQL_I(id), &r);
 
     if (err < 0)
         return err;
-    if (r.row_count == 0)
-        return -ENOENT;
     rows_application(&r, 0, ret);
     return 0;
 }
@@ -80,11 +73,9 @@ int store_application_get(struct sql *db, struct arena *a, uint64_t id, struct a
 int store_applications_of(struct sql *db, struct arena *a, uint64_t owner_id, struct application **ret,
                           unsigned *ret_count)
 {
-    struct sql_stmt s = {.text = "SELECT " APPLICATION_COLUMNS " FROM applications WHERE owner_id = $1 ORDER BY id",
-                         .param_count = 1,
-                         .params = {SQL_I(owner_id)}};
     struct sql_result r;
-    int err = sql_read(db, a, &s, 1, &r);
+    int err = rows_all(db, a, "SELECT " APPLICATION_COLUMNS " FROM applications WHERE owner_id = $1 ORDER BY id",
+                       SQL_I(owner_id), &r);
 
     if (err < 0)
         return err;

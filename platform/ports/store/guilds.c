@@ -1,8 +1,6 @@
 /* Store: guilds. Snapshots of a whole guild are in snapshots.c. Coroutine. */
 #include "platform/ports/store/rows.h"
 
-#include <errno.h>
-
 void rows_guild(const struct sql_result *r, int row, struct guild *ret)
 {
     *ret = (struct guild){
@@ -86,27 +84,19 @@ void store_guild_delete(struct commit *c, uint64_t guild_id)
 
 int store_guild_get(struct sql *db, struct arena *a, uint64_t guild_id, struct guild *ret)
 {
-    struct sql_stmt s = {.text = "SELECT " GUILD_COLUMNS " FROM guilds g WHERE g.id = $1",
-                         .param_count = 1,
-                         .params = {SQL_I(guild_id)}};
     struct sql_result r;
-    int err = sql_read(db, a, &s, 1, &r);
+    int err = rows_one(db, a, "SELECT " GUILD_COLUMNS " FROM guilds g WHERE g.id = $1", SQL_I(guild_id), &r);
 
     if (err < 0)
         return err;
-    if (r.row_count == 0)
-        return -ENOENT;
     rows_guild(&r, 0, ret);
     return 0;
 }
 
 int store_user_guild_ids(struct sql *db, struct arena *a, uint64_t user_id, uint64_t **ret, unsigned *ret_count)
 {
-    struct sql_stmt s = {.text = "SELECT guild_id FROM members WHERE user_id = $1 ORDER BY guild_id",
-                         .param_count = 1,
-                         .params = {SQL_I(user_id)}};
     struct sql_result r;
-    int err = sql_read(db, a, &s, 1, &r);
+    int err = rows_all(db, a, "SELECT guild_id FROM members WHERE user_id = $1 ORDER BY guild_id", SQL_I(user_id), &r);
 
     if (err < 0)
         return err;

@@ -1,7 +1,5 @@
 /* Store: invites. Coroutine. */
-#include "platform/ports/store/store.h"
-
-#include <errno.h>
+#include "platform/ports/store/rows.h"
 
 #define INVITE_COLUMNS "code, guild_id, channel_id, inviter_id, max_age_s, max_uses, uses, temporary, created_ms"
 
@@ -41,26 +39,20 @@ void store_invite_use(struct commit *c, struct str code)
 
 int store_invite_get(struct sql *db, struct arena *a, struct str code, struct invite *ret)
 {
-    struct sql_stmt s = {
-        .text = "SELECT " INVITE_COLUMNS " FROM invites WHERE code = $1", .param_count = 1, .params = {SQL_S(code)}};
     struct sql_result r;
-    int err = sql_read(db, a, &s, 1, &r);
+    int err = rows_one(db, a, "SELECT " INVITE_COLUMNS " FROM invites WHERE code = $1", SQL_S(code), &r);
 
     if (err < 0)
         return err;
-    if (r.row_count == 0)
-        return -ENOENT;
     rows_invite(&r, 0, ret);
     return 0;
 }
 
 int store_guild_invites(struct sql *db, struct arena *a, uint64_t guild_id, struct invite **ret, unsigned *ret_count)
 {
-    struct sql_stmt s = {.text = "SELECT " INVITE_COLUMNS " FROM invites WHERE guild_id = $1 ORDER BY created_ms, code",
-                         .param_count = 1,
-                         .params = {SQL_I(guild_id)}};
     struct sql_result r;
-    int err = sql_read(db, a, &s, 1, &r);
+    int err = rows_all(db, a, "SELECT " INVITE_COLUMNS " FROM invites WHERE guild_id = $1 ORDER BY created_ms, code",
+                       SQL_I(guild_id), &r);
 
     if (err < 0)
         return err;

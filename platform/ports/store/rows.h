@@ -43,3 +43,7 @@ void rows_recipients(const struct sql_result *r, struct arena *a, struct channel
 struct member *rows_members(const struct sql_result *r, struct arena *a);
 /* Rows of (user_id, role_id), both in rising order of user_id, to the members' role lists. */
 void rows_member_roles(const struct sql_result *r, struct arena *a, struct member *members, unsigned member_count);
+
+/* Reads with one parameter. 0 or sql_read's errors; rows_one also -ENOENT when there is no row. */
+int rows_all(struct sql *db, struct arena *a, const char *text, struct sql_value key, struct sql_result *ret);
+int rows_one(struct sql *db, struct arena *a, const char *text, struct sql_value key, struct sql_result *ret);

@@ -1,8 +1,6 @@
 /* Store: users, token versions, fixed tokens. Coroutine. */
 #include "platform/ports/store/rows.h"
 
-#include <errno.h>
-
 #define USER_COLUMNS USER_PUBLIC_COLUMNS ", u.email, u.locale, u.password_hash, u.verified, u.flags, u.created_ms"
 
 void rows_user_public(const struct sql_result *r, int row, int column, struct user *ret)
@@ -69,14 +67,11 @@ void store_user_update(struct commit *c, const struct user *u)
 
 static int user_get(struct sql *db, struct arena *a, const char *text, struct sql_value key, struct user *ret)
 {
-    struct sql_stmt s = {.text = text, .param_count = 1, .params = {key}};
     struct sql_result r;
-    int err = sql_read(db, a, &s, 1, &r);
+    int err = rows_one(db, a, text, key, &r);
 
     if (err < 0)
         return err;
-    if (r.row_count == 0)
-        return -ENOENT;
     rows_user(&r, 0, ret);
     return 0;
 }
