@@ -115,7 +115,9 @@ void loop_init(void)
     loop.hook_count = 0;
     queue_init(&loop.posts);
     queue_init(&loop.foreign);
+    /* A closed socket and a file at its size limit are errors of the call, not the end of the process. */
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
     CHECK(uv_loop_init(&loop.uv) == 0);
     CHECK(uv_prepare_init(&loop.uv, &loop.turn_end) == 0);
     CHECK(uv_prepare_start(&loop.turn_end, on_turn_end) == 0);

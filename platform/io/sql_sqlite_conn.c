@@ -24,6 +24,9 @@ static int error_code(int rc)
         return -EEXIST;
     case SQLITE_CONSTRAINT_FOREIGNKEY:
         return -ENOENT;
+    case SQLITE_IOERR_WRITE: /* a quota, a limit on the size of files */
+    case SQLITE_IOERR_SHMSIZE:
+        return -ENOSPC;
     }
     switch (rc & 0xff) {
     case SQLITE_CONSTRAINT:

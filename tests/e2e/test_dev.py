@@ -104,6 +104,39 @@ class Refusals(unittest.TestCase):
                 self.assertEqual(api.stop(), 0)
 
 
+class FullDisk(unittest.TestCase):
+    """A limit on the size of files stands for a disk that is full: every further write fails, reading goes on."""
+
+    def test_refused_honestly_and_nothing_is_lost(self):
+        limit = ["sh", "-c", 'ulimit -f 3000; exec "$@"', "sh"]  # blocks of 512 bytes
+        with DevServer(data=True, limits=False) as dev:
+            port, folder = dev.port, dev.folder
+            dev.process.stop()
+            full = Process("full", [*limit, binary(), "dev", "--port", port, "--data", folder / "data", "--limits", "off"],
+                           folder).start()
+            try:
+                token, kept = dev.user("alice")["token"], []
+                url = f"{dev.api_url}/v10/channels/{GENERAL}/messages"
+                while True:
+                    status, answer, _ = http("POST", url, token, {"content": "x" * 1900})
+                    if status != 200:
+                        break
+                    kept.append(answer["id"])
+                self.assertEqual((status, answer["code"]), (503, 130000))
+                file = b"--b\r\nContent-Disposition: form-data; name=\"files[0]\"; filename=\"a\"\r\n\r\n"
+                status, answer, _ = http("POST", url, token, file + b"x" * 2000000 + b"\r\n--b--\r\n",
+                                         headers={"Content-Type": "multipart/form-data; boundary=b"})
+                self.assertEqual((status, answer["code"]), (503, 130000))
+                self.assertIn("no space left", full.log_tail())
+                self.assertEqual(http("GET", f"{url}/{kept[-1]}", token)[0], 200)
+            finally:
+                self.assertEqual(full.stop(), 0)
+            dev.process.start()
+            for message in (kept[0], kept[-1]):
+                self.assertEqual(http("GET", f"{url}/{message}", token)[0], 200)
+            self.assertEqual(http("POST", url, token, {"content": "there is room"})[0], 200)
+
+
 class Restart(unittest.TestCase):
     def test_tokens_messages_and_files_stay(self):
         boundary = "b"

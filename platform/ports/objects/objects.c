@@ -177,7 +177,7 @@ static void delete_work(void *arg)
 
 static int file_error(int r)
 {
-    return r == 0 || r == -ENOENT || r == -ENOSPC ? r : r == -EDQUOT ? -ENOSPC : -EIO;
+    return r == 0 || r == -ENOENT || r == -ENOSPC ? r : r == -EDQUOT || r == -EFBIG ? -ENOSPC : -EIO;
 }
 
 /* --- memory --- */
