@@ -131,7 +131,7 @@ class FullDisk(unittest.TestCase):
                 self.assertEqual(http("GET", f"{url}/{kept[-1]}", token)[0], 200)
             finally:
                 self.assertEqual(full.stop(), 0)
-            dev.process.start()
+            dev.start()
             for message in (kept[0], kept[-1]):
                 self.assertEqual(http("GET", f"{url}/{message}", token)[0], 200)
             self.assertEqual(http("POST", url, token, {"content": "there is room"})[0], 200)
