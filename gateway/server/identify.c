@@ -4,10 +4,12 @@
 
 #include "gateway/server/payloads.h"
 #include "gateway/server/requests.h"
+#include "platform/base/clock.h"
 #include "platform/base/limits.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
+#include "platform/io/co.h"
 #include "platform/ports/kv.h"
 #include "platform/ports/store/store.h"
 #include "platform/protocol/intents.h"
@@ -18,6 +20,8 @@
 #define SESSION_STARTS      LIMIT_IDENTIFIES_PER_DAY
 #define SESSION_STARTS_MS   86400000
 #define IDENTIFY_SPACING_MS 5000
+#define TURN_WAIT_MS        1000
+#define TURN_STEP_MS        50
 
 METRIC_DEFINE(identified, METRIC_COUNTER, "guildhall_gateway_identifies_total", "Sessions that got READY");
 METRIC_DEFINE(limited, METRIC_COUNTER, "guildhall_gateway_identifies_limited_total",
@@ -90,6 +94,16 @@ static int intents_check(struct identify *i)
     return 0;
 }
 
+/* Clients that are refused at once ask again at once: eris spends all its sends of the minute in that way. So a
+ * refusal takes its time, but not longer than until the next IDENTIFY would be taken. */
+static void turn_wait(const struct identify *i, int64_t wait_ms)
+{
+    int64_t end_ms = clock_mono_ms() + (wait_ms < TURN_WAIT_MS ? wait_ms : TURN_WAIT_MS);
+
+    while (i->conn->ws && clock_mono_ms() < end_ms)
+        co_sleep(TURN_STEP_MS);
+}
+
 /* Where kv is away, nobody is kept out. */
 static int limits_check(struct identify *i)
 {
@@ -105,6 +119,7 @@ static int limits_check(struct identify *i)
     if (kv_buckets_take(i->g->ports->kv, buckets, 2, states) < 0 || (states[0].allowed && states[1].allowed))
         return 0;
     metric_add(&limited, 1);
+    turn_wait(i, states[states[0].allowed ? 1 : 0].reset_after_ms);
     return TRY_AGAIN;
 }
 

@@ -6,6 +6,7 @@
     swallow                             the gateway's bytes no longer reach the client
     cut     {hold, reset}               end the client's gateway sockets; with hold, keep new ones waiting
     release                             let them through
+    restart {kill}                      full stack: end every gateway node (kill: with SIGKILL) and start it again
 """
 import json
 import threading
@@ -13,8 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Control:
-    def __init__(self, caller, tokens, cutters):
-        self._call, self._tokens, self._cutters = caller, tokens, cutters
+    def __init__(self, platform, caller, tokens, cutters):
+        self._platform, self._call, self._tokens, self._cutters = platform, caller, tokens, cutters
         control = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -79,4 +80,8 @@ class Control:
     def _release(self):
         for cutter in self._cutters:
             cutter.release()
+        return {}
+
+    def _restart(self, kill=False):
+        self._platform.restart_gateways(kill)
         return {}

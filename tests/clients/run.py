@@ -49,6 +49,7 @@ def environment(options, folder, platform, seed, control):
         "BOT_TOKEN": seed.tokens["pingbot"],
         "SEED_IDS": json.dumps(seed_ids(seed)),
         "CONTROL_URL": control.url,
+        "PLATFORM": options.platform,
         "NODE_PATH": os.path.join(folder, "node_modules"),
         "NODE_NO_WARNINGS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -74,7 +75,7 @@ def main():
     folder = install(options.library, os.path.abspath(options.cache))
     seed, cutters = Seed(), [Cutter() for _ in range(1 if options.platform == "dev" else 2)]
     platform = make_platform(options, seed, cutters)
-    control = Control(Caller(platform.api_url, platform.ca), seed.tokens, cutters)
+    control = Control(platform, Caller(platform.api_url, platform.ca), seed.tokens, cutters)
     try:
         env = environment(options, folder, platform, seed, control)
         code = subprocess.run(command(options.library, folder), env=env, timeout=SCRIPT_SECONDS).returncode

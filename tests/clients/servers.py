@@ -1,5 +1,6 @@
 """What the client tests talk to: `guildhall dev` or the full stack, seeded, with a cutter before each gateway."""
 import pathlib
+import signal
 import sys
 import urllib.parse
 
@@ -87,5 +88,15 @@ class StackPlatform(Platform):
             except AssertionError:
                 pass
             raise
+        self._cutters = cutters
         self.gateway_urls = [node.ready["gateway_url"] for node in self.server.gateway]
         self.processes = self.server.processes
+
+    def restart_gateways(self, kill=False):
+        """All at once; each comes back behind its cutter, so under the address it had."""
+        for node in self.server.gateway:
+            node.kill() if kill else node.signal(signal.SIGTERM)
+        for node, cutter in zip(self.server.gateway, self._cutters):
+            node.popen.wait(20)
+            node.start()
+            cutter.target = ("127.0.0.1", node.ready["port"])

@@ -255,6 +255,20 @@ async function checkResume(client, seen) {
   });
 }
 
+async function checkRestart(seen) {
+  for (const kill of [false, true]) {
+    await check(`gateway nodes ${kill ? 'killed' : 'stopped'} and started again`, async () => {
+      const before = seen.readys + seen.resumes;
+      await control({ do: 'restart', kill });
+      await until('the session', () => seen.readys + seen.resumes > before, 30000);
+      await say(ids.general, `back after kill ${kill}`);
+      await until('the message', () => heard(seen, `back after kill ${kill}`));
+      await sleep(300);
+      assert.equal(seen.created.filter(message => message.content === `back after kill ${kill}`).length, 1);
+    });
+  }
+}
+
 async function checkRateLimit(client, seen) {
   await check('429', async () => {
     const channel = client.channels.cache.get(ids.burst);
@@ -301,6 +315,7 @@ run(async () => {
   await checkGuildEvents(client);
   await checkResume(client, seen);
   await checkRateLimit(client, seen);
+  if (env.PLATFORM === 'stack') await checkRestart(seen);
   await within('close', client.destroy());
   await checkShards();
 });

@@ -277,6 +277,18 @@ async def check_rate_limit(client, limits):
         assert got() == [f"burst {i}" for i in range(count)], got()
 
 
+async def check_restart(client):
+    for kill in (False, True):
+        async with check(f"gateway nodes {'killed' if kill else 'stopped'} and started again"):
+            before, text = client.readys + client.resumes, f"back after kill {kill}"
+            await control("restart", kill=kill)
+            await until("the session", lambda: client.readys + client.resumes > before, 30)
+            await say(GENERAL, text)
+            await until("the message", lambda: client.heard(text))
+            await asyncio.sleep(0.3)
+            assert sum(message.content == text for message in client.created) == 1
+
+
 async def check_shards():
     async with check("two shards"):
         client = ShardedClient(shard_count=2)
@@ -306,6 +318,8 @@ async def main():
     await check_guild_events(client)
     await check_resume(client)
     await check_rate_limit(client, limits)
+    if os.environ["PLATFORM"] == "stack":
+        await check_restart(client)
     async with check("no error in a handler"):
         assert not client.problems, client.problems
     await within("close", client.close())

@@ -81,6 +81,19 @@ class Limits(Case):
             self.assertIn(self.call.once(f"Bot wrong{number}", "GET", "/users/@me").status, (401, 429))
         self.assertEqual(self.call(self.bot, "GET", "/users/@me").status, 200)
 
+    def test_identify_too_soon(self):
+        """Refused with op 9, not so fast that a client that asks again at once (eris) spends its sends."""
+        token, refusals = self.seed.tokens["quietbot"], 0
+        self.session("quietbot", 0)
+        late = self.gateway()
+        late.identify(token)
+        while (packet := late.receive(8))["op"] == 9:
+            self.assertIs(packet["d"], False)
+            refusals += 1
+            late.identify(token)
+        self.assertEqual(packet["t"], "READY")
+        self.assertIn(refusals, range(1, 8))
+
     def test_identify_limit(self):
         limit = self.call(self.bot, "GET", "/gateway/bot").body["session_start_limit"]
         before = limit["remaining"]
