@@ -68,7 +68,9 @@
 #define LIMIT_AMQP_BACKOFF_MS       2000  /* longest pause */
 #define LIMIT_AMQP_HEARTBEAT_S      10    /* a broker silent for two of them is gone */
 #define LIMIT_AMQP_SILENCE_MS       20000 /* a broker that takes no bytes for so long is gone */
-#define LIMIT_BUS_CONFIRM_MS        5000  /* then the publish fails; the outbox publishes it later */
+#define LIMIT_BUS_NODE_QUEUE        1000000 /* a node's events at the broker; over it the oldest go, and the numbers show it \
+                                             */
+#define LIMIT_BUS_CONFIRM_MS 5000           /* then the publish fails; the outbox publishes it later */
 
 /* Redis */
 #define LIMIT_REDIS_PENDING          65536       /* commands without a reply; over it -EAGAIN */

@@ -104,8 +104,11 @@ static int declares_fill(struct bus_rabbit *m)
         .what = AMQP_BIND, .name = m->broadcast_queue, .exchange = BROADCAST_EXCHANGE, .routing_key = ""};
     if (!m->node_id)
         return n;
-    m->declares[n++] = (struct amqp_declare){
-        .what = AMQP_QUEUE, .name = m->node_queue, .durable = true, .expires_ms = NODE_QUEUE_EXPIRES_MS};
+    m->declares[n++] = (struct amqp_declare){.what = AMQP_QUEUE,
+                                             .name = m->node_queue,
+                                             .durable = true,
+                                             .expires_ms = NODE_QUEUE_EXPIRES_MS,
+                                             .max_length = LIMIT_BUS_NODE_QUEUE};
     m->declares[n++] = (struct amqp_declare){
         .what = AMQP_BIND, .name = m->node_queue, .exchange = EVENTS_EXCHANGE, .routing_key = m->node_id};
     return n;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define KEY_CHARS_MAX    512
+#define PART_CHARS_MAX   200 /* of a key: with what is added while writing, a file's name has at most 255 */
 #define CONTENT_TYPE_MAX 128
 
 struct object {
@@ -37,6 +38,7 @@ static bool key_ok(struct str key)
     if (!key.n || key.n > KEY_CHARS_MAX)
         return false;
     char before = '/';
+    size_t part = 0;
     for (size_t i = 0; i < key.n; i++) {
         char c = key.p[i];
         bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -45,6 +47,9 @@ static bool key_ok(struct str key)
         if (before == '/' && !plain)
             return false;
         before = c;
+        part = c == '/' ? 0 : part + 1;
+        if (part > PART_CHARS_MAX)
+            return false;
     }
     return before != '/';
 }
@@ -59,16 +64,38 @@ struct file_job {
     int result;
 };
 
+/* The name of a file or folder is durable only when the folder it stands in is. */
+static int sync_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0'; /* the root keeps its own */
+    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+static int make_folder(const char *path)
+{
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    return sync_folder_of(path);
+}
+
 static int make_folders(char *path, size_t from)
 {
-    for (char *slash = strchr(path + from + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    int r = 0;
+    for (char *slash = strchr(path + from + 1, '/'); slash && r == 0; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int r = mkdir(path, 0700);
+        r = make_folder(path);
         *slash = '/';
-        if (r < 0 && errno != EEXIST)
-            return -errno;
     }
-    return 0;
+    return r;
 }
 
 static int write_all(int fd, struct str s)
@@ -102,20 +129,6 @@ static int write_file(const char *path, struct str bytes)
     return r;
 }
 
-/* The name is durable only when its folder is. */
-static int sync_folder(const char *path)
-{
-    char folder[PATH_MAX];
-    snprintf(folder, sizeof folder, "%s", path);
-    *strrchr(folder, '/') = '\0';
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
 static void path_of(struct file_job *j, const char *suffix)
 {
     snprintf(j->path, sizeof j->path, "%s/%.*s%s", j->o->dir, STR_ARG(j->key), suffix);
@@ -132,7 +145,7 @@ static void put_work(void *arg)
     if (j->result == 0)
         j->result = write_file(j->path, j->bytes);
     if (j->result == 0)
-        j->result = sync_folder(j->path);
+        j->result = sync_folder_of(j->path);
 }
 
 static int read_file(const char *path, struct buf *out)
@@ -208,8 +221,9 @@ static int memory_put(struct objects *o, struct str key, struct str bytes, const
 
 struct objects *objects_open(const char *dir, struct buf *err)
 {
-    if (dir && mkdir(dir, 0700) < 0 && errno != EEXIST) {
-        buf_addf(err, "cannot make %s: %s", dir, strerror(errno));
+    int r = dir ? make_folder(dir) : 0;
+    if (r < 0) {
+        buf_addf(err, "cannot make %s: %s", dir, strerror(-r));
         return NULL;
     }
     struct objects *o = MEM_NEW(struct objects);

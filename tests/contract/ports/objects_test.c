@@ -44,6 +44,11 @@ static void bad_keys_are_refused(void)
     struct objects *o = objects_open(dir, &err);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         expect_int(objects_put(o, str_c(bad[i]), STR("x"), "text/plain"), -EINVAL);
+    char part[256] = {0};
+    memset(part, 'p', 201);
+    expect_int(objects_put(o, str_c(part), STR("x"), "text/plain"), -EINVAL);
+    part[200] = 0;
+    expect_int(objects_put(o, str_c(part), STR("x"), "text/plain"), 0);
     objects_close(o);
 }
 
