@@ -62,15 +62,14 @@
 #define LIMIT_AMQP_QUEUE_MESSAGES   65536 /* published and not confirmed; over it publishing fails with -EAGAIN */
 #define LIMIT_AMQP_QUEUE_BYTES      (256u << 20) /* the same in bytes */
 #define LIMIT_AMQP_UNCONFIRMED      2048         /* in flight to the broker; the others wait */
-#define LIMIT_AMQP_PREFETCH         65535 /* unacknowledged deliveries of a queue, and so what waits for the loop */
-#define LIMIT_AMQP_CONNECT_MS       5000  /* connecting, and each step of logging in and declaring */
-#define LIMIT_AMQP_BACKOFF_FIRST_MS 100   /* pause before the next attempt, doubled each time */
-#define LIMIT_AMQP_BACKOFF_MS       2000  /* longest pause */
-#define LIMIT_AMQP_HEARTBEAT_S      10    /* a broker silent for two of them is gone */
-#define LIMIT_AMQP_SILENCE_MS       20000 /* a broker that takes no bytes for so long is gone */
-#define LIMIT_BUS_NODE_QUEUE        1000000 /* a node's events at the broker; over it the oldest go, and the numbers show it \
-                                             */
-#define LIMIT_BUS_CONFIRM_MS 5000           /* then the publish fails; the outbox publishes it later */
+#define LIMIT_AMQP_PREFETCH         65535   /* unacknowledged deliveries of a queue, and so what waits for the loop */
+#define LIMIT_AMQP_CONNECT_MS       5000    /* connecting, and each step of logging in and declaring */
+#define LIMIT_AMQP_BACKOFF_FIRST_MS 100     /* pause before the next attempt, doubled each time */
+#define LIMIT_AMQP_BACKOFF_MS       2000    /* longest pause */
+#define LIMIT_AMQP_HEARTBEAT_S      10      /* a broker silent for two of them is gone */
+#define LIMIT_AMQP_SILENCE_MS       20000   /* a broker that takes no bytes for so long is gone */
+#define LIMIT_BUS_NODE_QUEUE        1000000 /* events of a node at the broker; over it the oldest go: the numbers tell */
+#define LIMIT_BUS_CONFIRM_MS        5000    /* then the publish fails; the outbox publishes it later */
 
 /* Redis */
 #define LIMIT_REDIS_PENDING          65536       /* commands without a reply; over it -EAGAIN */
