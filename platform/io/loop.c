@@ -128,16 +128,6 @@ void loop_init(void)
         CHECK(uv_signal_init(&loop.uv, &loop.signals[i]) == 0);
 }
 
-#define DONE_TURNS_MAX 100
-
-/* Whose time has not come by now never comes. */
-static void stop_timer(uv_handle_t *h, void *arg)
-{
-    (void)arg;
-    if (h->type == UV_TIMER && !uv_is_closing(h))
-        uv_timer_stop((uv_timer_t *)h);
-}
-
 void loop_done(void)
 {
     CHECK(loop.ready);
@@ -150,15 +140,9 @@ void loop_done(void)
     uv_close((uv_handle_t *)&loop.wakeup, NULL);
     for (unsigned i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&loop.signals[i], NULL);
-    /* fails while somebody's handle closes or work is on the thread pool; what is still open after a moment (a
-     * library's own handles at a process's end) is no reason to stop harder */
-    uv_walk(&loop.uv, stop_timer, NULL);
-    for (int turn = 0; turn < DONE_TURNS_MAX; turn++) {
-        uv_run(&loop.uv, UV_RUN_NOWAIT);
-        if (uv_loop_close(&loop.uv) == 0)
-            break;
-        uv_sleep(turn ? 2 : 0);
-    }
+    uv_run(&loop.uv, UV_RUN_NOWAIT);
+    /* fails while somebody's handle is open: at a process's end that is no reason to stop it harder */
+    (void)uv_loop_close(&loop.uv);
     run_all(queue_take_all(&loop.posts));
     loop.ready = false;
 }

@@ -554,7 +554,7 @@ static void ends_on_offences(void)
         raw(talk_offence);
         connect_with(NULL, 1000, 1000);
         UNTIL(me.opened);
-        for (int k = 0; k < 300 && !me.closed; k++)
+        for (int k = 0; k < 1000 && !me.closed; k++) /* libwebsockets waits for the peer to answer its close */
             co_sleep(10);
         if (!me.closed || me.messages)
             fail_msg("offence %u: %d messages, closed %d", i, me.messages, me.closed);
