@@ -8,6 +8,14 @@ die() {
     exit 1
 }
 
+# Whoever calls a script may leave descriptors of its own open in it (a test's sockets): a server that inherited one
+# would keep the peer waiting for the end. 255 is where bash reads the script itself.
+for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-"
+done
+unset fd
+
 # proc_start_time PID: prints the start time, fails when there is no such process or it is a zombie.
 proc_start_time() {
     local stat
