@@ -93,13 +93,28 @@ static void fanout_member(struct fanout *f, uint64_t user_id)
     }
 }
 
-static void fanout_managers(struct fanout *f, unsigned slot)
+/* To members that hold one of the event's permissions, in the channel (slot -1: in the guild). */
+static void fanout_holders(struct fanout *f, int slot)
 {
+    uint64_t needed = event_permissions(f->event->type);
+    const struct guild_state *g = f->topic->guild;
+
     for (unsigned i = 0; i < f->topic->sub_count; i++) {
         struct sub *sub = f->topic->subs[i];
-        if (wants(f, sub) && guild_state_permissions(f->topic->guild, sub->member, slot) & PERMISSION_MANAGE_CHANNELS)
+        if (!wants(f, sub))
+            continue;
+        uint64_t held = slot < 0 ? guild_state_guild_permissions(g, sub->member)
+                                 : guild_state_permissions(g, sub->member, (unsigned)slot);
+        if (held & needed)
             fanout_to(f, sub);
     }
+}
+
+static void fanout_user(struct fanout *f, uint64_t user_id)
+{
+    for (unsigned i = 0; i < f->topic->sub_count; i++)
+        if (f->topic->subs[i]->user_id == user_id && wants(f, f->topic->subs[i]))
+            fanout_to(f, f->topic->subs[i]);
 }
 
 /* --- visibility ------------------------------------------------------------------------------------------------------
@@ -268,19 +283,37 @@ static void members_leave(struct topic *t, uint64_t user_id)
             sub_leave(t->subs[i], EVENT_GUILD_DELETE);
 }
 
-static void scoped(struct fanout *f)
+static void scoped_channel(struct fanout *f)
 {
-    if (event_scope_of(f->event->type) == EVENT_SCOPE_ALL) {
-        fanout_all(f);
-        return;
-    }
     int slot = guild_state_slot(f->topic->guild, f->event->channel_id);
+
     if (slot < 0)
         metric_add(&unseen, 1);
-    else if (event_scope_of(f->event->type) == EVENT_SCOPE_MANAGERS)
-        fanout_managers(f, (unsigned)slot);
+    else if (event_permissions(f->event->type))
+        fanout_holders(f, slot); /* without VIEW_CHANNEL nobody holds any */
     else
         fanout_slot(f, (unsigned)slot);
+}
+
+static void scoped(struct fanout *f)
+{
+    switch (event_scope_of(f->event->type)) {
+    case EVENT_SCOPE_ALL:
+        if (event_permissions(f->event->type))
+            fanout_holders(f, -1);
+        else
+            fanout_all(f);
+        break;
+    case EVENT_SCOPE_CHANNEL:
+        scoped_channel(f);
+        break;
+    case EVENT_SCOPE_USER:
+        fanout_user(f, f->event->user_id);
+        break;
+    case EVENT_SCOPE_OWN:
+    case EVENT_SCOPE_CONTROL:
+        break;
+    }
 }
 
 /* Its sessions here may have left by an older event that came later. */

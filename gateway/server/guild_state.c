@@ -544,9 +544,14 @@ enum state_change guild_state_apply(struct guild_state *s, const struct event *e
 
 /* --- visibility ------------------------------------------------------------------------------------------------------
  */
+uint64_t guild_state_guild_permissions(const struct guild_state *s, const struct state_member *m)
+{
+    return permissions_in_guild(&s->guild, s->roles, s->role_count, m->user_id, m->roles, m->role_count);
+}
+
 uint64_t guild_state_permissions(const struct guild_state *s, const struct state_member *m, unsigned slot)
 {
-    uint64_t in_guild = permissions_in_guild(&s->guild, s->roles, s->role_count, m->user_id, m->roles, m->role_count);
+    uint64_t in_guild = guild_state_guild_permissions(s, m);
 
     return permissions_in_channel(in_guild, s->id, &s->channels[slot].channel, m->user_id, m->roles, m->role_count);
 }
@@ -558,7 +563,7 @@ bool guild_state_visible(const struct guild_state *s, const struct state_member 
 
 void guild_state_visible_all(const struct guild_state *s, const struct state_member *m, uint64_t *ret_words)
 {
-    uint64_t in_guild = permissions_in_guild(&s->guild, s->roles, s->role_count, m->user_id, m->roles, m->role_count);
+    uint64_t in_guild = guild_state_guild_permissions(s, m);
 
     memset(ret_words, 0, sizeof *ret_words * guild_state_words(s));
     for (unsigned i = 0; i < s->channel_cap; i++) {

@@ -86,6 +86,7 @@ static inline unsigned guild_state_words(const struct guild_state *s)
 {
     return (s->channel_cap + 63) / 64;
 }
+uint64_t guild_state_guild_permissions(const struct guild_state *s, const struct state_member *m);
 uint64_t guild_state_permissions(const struct guild_state *s, const struct state_member *m, unsigned slot);
 bool guild_state_visible(const struct guild_state *s, const struct state_member *m, unsigned slot);
 /* Sets the bits of all slots that the member may view; clears the others. */

@@ -4,6 +4,7 @@
 
 #include "platform/base/check.h"
 #include "platform/protocol/intents.h"
+#include "platform/protocol/permissions.h"
 
 #include <errno.h>
 
@@ -12,7 +13,7 @@ static const struct {
     uint32_t intents, dm_intents;
     enum event_scope scope;
 } table[EVENT_COUNT] = {
-#define EVENT(name_, intents_, dm_intents_, scope_)                                                                    \
+#define EVENT(name_, intents_, dm_intents_, scope_, permissions_)                                                      \
     [EVENT_##name_] = {{#name_, sizeof(#name_) - 1}, (intents_), (dm_intents_), EVENT_SCOPE_##scope_},
 #include "platform/protocol/events.def"
 #undef EVENT
@@ -44,6 +45,21 @@ enum event_scope event_scope_of(enum event_type t)
 {
     CHECK(t < EVENT_COUNT);
     return table[t].scope;
+}
+
+uint64_t event_permissions(enum event_type t)
+{
+    switch (t) {
+#define EVENT(name_, intents_, dm_intents_, scope_, permissions_)                                                      \
+    case EVENT_##name_:                                                                                                \
+        return (permissions_);
+#include "platform/protocol/events.def"
+#undef EVENT
+    case EVENT_COUNT:
+        break;
+    }
+    CHECK(!"an event of the table");
+    return 0;
 }
 
 /* On the bus (little endian): version, flags, number of mentions, length of the name; id, topic, number, channel,

@@ -8,7 +8,7 @@
 
 /* Dispatch events of Discord's documentation, and a few control events that no client sees. */
 enum event_type {
-#define EVENT(name, intents, dm_intents, scope) EVENT_##name,
+#define EVENT(name, intents, dm_intents, scope, permissions) EVENT_##name,
 #include "platform/protocol/events.def"
 #undef EVENT
     EVENT_COUNT,
@@ -16,10 +16,11 @@ enum event_type {
 
 /* Who of a topic's sessions may get it, besides the intent. */
 enum event_scope {
-    EVENT_SCOPE_ALL,      /* every session of the topic */
-    EVENT_SCOPE_CHANNEL,  /* members that can view event.channel_id (VIEW_CHANNEL) */
-    EVENT_SCOPE_MANAGERS, /* those of them that hold MANAGE_CHANNELS there */
-    EVENT_SCOPE_CONTROL,  /* gateway nodes only; never sent to a client */
+    EVENT_SCOPE_ALL,     /* every session of the topic */
+    EVENT_SCOPE_CHANNEL, /* members that can view event.channel_id (VIEW_CHANNEL) */
+    EVENT_SCOPE_USER,    /* sessions of event.user_id */
+    EVENT_SCOPE_OWN,     /* made by the gateway for one session; on a topic it goes to nobody */
+    EVENT_SCOPE_CONTROL, /* gateway nodes only; never sent to a client */
 };
 
 const char *event_name(enum event_type t);                  /* "MESSAGE_CREATE" */
@@ -27,6 +28,9 @@ int event_type_find(struct str name, enum event_type *ret); /* 0, -ENOENT */
 /* Intent bits of which a session needs at least one; 0: no intent needed. */
 uint32_t event_intents(enum event_type t, bool in_guild);
 enum event_scope event_scope_of(enum event_type t);
+/* Permission bits of which a member needs at least one: in the channel for EVENT_SCOPE_CHANNEL, else in the guild. 0:
+ * none needed. */
+uint64_t event_permissions(enum event_type t);
 
 #define EVENT_MENTIONS_MAX 128
 

@@ -23,6 +23,11 @@ static void intents_by_place(void **state)
     assert_int_equal(event_intents(EVENT_USER_UPDATE, false), 0);
     assert_int_equal(event_scope_of(EVENT_MESSAGE_CREATE), EVENT_SCOPE_CHANNEL);
     assert_int_equal(event_scope_of(EVENT_CONTROL_GUILD_JOINED), EVENT_SCOPE_CONTROL);
+    assert_int_equal(event_intents(EVENT_GUILD_BAN_ADD, true), 1 << 2);
+    assert_true(event_permissions(EVENT_GUILD_BAN_ADD) == (1 << 2 | 1 << 7));
+    assert_true(event_permissions(EVENT_INVITE_CREATE) == 1 << 4);
+    assert_true(event_permissions(EVENT_MESSAGE_CREATE) == 0);
+    assert_int_equal(event_scope_of(EVENT_RATE_LIMITED), EVENT_SCOPE_OWN);
     assert_int_equal(intent_find(STR("MESSAGE_CONTENT")), 1 << 15);
     assert_int_equal(intent_find(STR("GUILDS")), 1);
     assert_int_equal(intent_find(STR("MESSAGE")), 0);
