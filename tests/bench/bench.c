@@ -1,6 +1,7 @@
 /* guildhall-bench [--bin PATH] [start|post|fanout]...: all of them by default, on `guildhall dev`.
- * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL: post, on a stack that runs with limits off.
- */
+ * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE | max | highest]...: on a
+ * stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max), and the highest
+ * rate that it sustains; with the processor time of each named process tree. */
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -38,18 +39,37 @@ void bench_start(const char *bin)
     fflush(stdout);
 }
 
+#define SECONDS 8
+
+static void stack_runs(const struct server *s, int argc, char **argv)
+{
+    struct cpu_group groups[CPU_GROUPS_MAX] = {{"load", getpid()}};
+    unsigned count = 1;
+    for (int i = 0; i < argc; i++) {
+        char *pid = strchr(argv[i], '=');
+        if (pid && count < CPU_GROUPS_MAX) {
+            *pid = '\0';
+            groups[count++] = (struct cpu_group){argv[i], atoi(pid + 1)};
+        } else if (strcmp(argv[i], "highest") == 0) {
+            bench_highest(s);
+        } else {
+            bench_load(s, groups, count, strcmp(argv[i], "max") == 0 ? 0 : atof(argv[i]), SECONDS);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *bin = "build/release/guildhall";
     bool any = false;
     struct rlimit files = {65536, 65536};
     setrlimit(RLIMIT_NOFILE, &files);
-    if (argc == 7 && strcmp(argv[1], "stack") == 0) {
+    if (argc >= 7 && strcmp(argv[1], "stack") == 0) {
         struct server stack = {.port = atoi(argv[2]), .gateway_port = atoi(argv[3])};
         snprintf(stack.user_token, sizeof stack.user_token, "%s", argv[4]);
         snprintf(stack.bot_token, sizeof stack.bot_token, "%s", argv[5]);
         snprintf(stack.channel, sizeof stack.channel, "%s", argv[6]);
-        bench_post(NULL, &stack);
+        stack_runs(&stack, argc - 7, argv + 7);
         return 0;
     }
     for (int i = 1; i < argc; i++) {

@@ -37,6 +37,27 @@ long server_resident_kb(const struct server *s);
 uint64_t process_cpu_ns(int pid);
 uint64_t now_ns(void);
 
+/* --- cpu.c: processor time of process trees
+ * ------------------------------------------------------------------------------ */
+#define CPU_GROUPS_MAX 16
+struct cpu_group {
+    const char *name;
+    int pid; /* with all its descendants */
+};
+void cpu_read(const struct cpu_group *groups, unsigned count, uint64_t *ret_us, uint64_t *ret_machine_us);
+
+/* --- load.c: POST to socket at a fixed rate
+ * ------------------------------------------------------------------------------ */
+struct load_result {
+    double rate, p50_ms, p99_ms, max_ms;
+    unsigned refused, lost, repeated, wrong; /* wrong: another id on the socket than in the answer */
+};
+/* rate 0: closed loop. */
+void load_run(const struct server *s, double rate, unsigned count, struct load_result *ret);
+void bench_load(const struct server *s, const struct cpu_group *groups, unsigned count, double rate, double seconds);
+/* Looks for the highest rate at which everything comes exactly once and p99 stays under half a second. */
+void bench_highest(const struct server *s);
+
 /* --- the benchmarks
  * ------------------------------------------------------------------------------------------------------- */
 void bench_start(const char *bin);
