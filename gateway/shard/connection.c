@@ -26,7 +26,7 @@
 #define GREETING_MS       20000
 #define STARTING_MS       60000
 #define BACKOFF_FIRST_MS  500
-#define BACKOFF_MAX_MS    30000
+#define BACKOFF_MAX_MS    10000
 #define IDENTIFY_WINDOW   5100 /* the documented 5 s and some */
 #define STORE_EVERY_MS    50
 #define GENERATION_BITS   9 /* sessions that may begin under one lease, so that generations stay exact in Lua */
@@ -374,9 +374,13 @@ static void on_hello(struct connection *c, struct str data)
 
 static void on_invalid(struct connection *c, struct str data)
 {
+    bool had_session = c->session.id[0] != 0;
+
     if (!str_eq(data, STR("true")))
         c->session.id[0] = 0;
     LOG_WARN("session_invalid", "shard=%u resumable=%d", c->o.key.shard, c->session.id[0] != 0);
+    if (had_session && !c->session.id[0])
+        c->attempts = 0; /* the gateway was reached: how long that took says nothing about the IDENTIFY that follows */
     c->attempts++;
     reconnect(c, false);
 }
@@ -520,18 +524,25 @@ static void reconnect(struct connection *c, bool at_once)
     }
 }
 
-static void enter_waiting(struct connection *c)
+/* Half of it is left to chance, so that shards which lost the same node do not come back in step. The bound is short:
+ * a dead node's address is given out for as long as its lease lasts, and the shard is deaf meanwhile. */
+static int64_t backoff_ms(const struct connection *c)
 {
-    int64_t wait = BACKOFF_FIRST_MS << (c->attempts < 6 ? c->attempts : 6);
+    int64_t most = BACKOFF_FIRST_MS << (c->attempts < 6 ? c->attempts : 6);
 
-    if (c->attempts > 0)
-        c->o.stale(c->o.arg); /* perhaps the gateway has moved */
-    if (wait > BACKOFF_MAX_MS)
-        wait = BACKOFF_MAX_MS;
-    wait += (int64_t)(drand48() * (double)wait);
+    if (most > BACKOFF_MAX_MS)
+        most = BACKOFF_MAX_MS;
+    int64_t wait = most / 2 + (int64_t)(drand48() * (double)most / 2);
     if (!c->session.id[0] && wait < INVALID_WAIT_MIN)
         wait = INVALID_WAIT_MIN + (int64_t)(drand48() * INVALID_WAIT_SPAN); /* documented after an invalid session */
-    loop_timer_start(c->step_timer, c->skip_wait ? 0 : wait, 0);
+    return wait;
+}
+
+static void enter_waiting(struct connection *c)
+{
+    if (c->attempts > 0)
+        c->o.stale(c->o.arg); /* perhaps the gateway has moved */
+    loop_timer_start(c->step_timer, c->skip_wait ? 0 : backoff_ms(c), 0);
     c->attempts++;
     c->skip_wait = false;
 }
