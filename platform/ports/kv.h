@@ -94,3 +94,48 @@ int kv_put_new(struct kv *kv, struct arena *a, const char *key, struct str value
 /* -ENOENT. */
 int kv_get(struct kv *kv, struct arena *a, const char *key, struct str *ret);
 int kv_del(struct kv *kv, const char *key);
+
+/* --- sessions that another node may take over ------------------------------------------------------------------------
+ * A record says who holds a session (`owner`, opaque) and what it is (`value`, opaque). Keys are session ids. */
+struct kv_session {
+    const char *id, *owner;
+    struct str value;
+};
+/* Puts or renews the records, unless somebody else is the owner of one: then ret_lost[i] is true and it stays as it is.
+ */
+int kv_sessions_put(struct kv *kv, const struct kv_session *sessions, unsigned count, int64_t ttl_ms, bool *ret_lost);
+/* -ENOENT. Owner and value in the arena. */
+int kv_session_get(struct kv *kv, struct arena *a, const char *id, struct str *ret_owner, struct str *ret_value);
+/* Makes `to` the owner. -ENOENT, -EBUSY (somebody else than `from` is the owner by now). */
+int kv_session_claim(struct kv *kv, const char *id, const char *from, const char *to, int64_t ttl_ms);
+/* Nothing happens when somebody else is the owner, or there is none. */
+int kv_session_del(struct kv *kv, const char *id, const char *owner);
+
+/* --- session logs: entries in the order of their numbers, and beside them the number that each topic has reached
+ * ------ One writer a log. The topics' numbers belong to the incarnation they were written in. */
+#define KV_LOG_TOPICS_MAX     2048
+#define KV_LOG_NUMBER_UNKNOWN UINT64_MAX
+
+struct kv_log_append {
+    const char *log;
+    uint64_t number; /* from 1, rising */
+    uint64_t oldest; /* entries before it are dropped */
+    struct str entry;
+    const uint64_t *topics, *numbers; /* written in the same step; at most KV_LOG_TOPICS_MAX */
+    unsigned topic_count;
+    int64_t ttl_ms; /* the log is kept so long after its last entry */
+};
+/* Any time on the loop. Everything is copied. fn is called once, never from inside: 0, or -EHOSTDOWN (the entry may be
+ * there all the same). What is appended first is there first. */
+void kv_log_append(struct kv *kv, const struct kv_log_append *l, void (*fn)(int error, void *arg), void *arg);
+
+struct kv_log_entry {
+    uint64_t number;
+    struct str bytes;
+};
+/* The first entries from number `from` on, at most `max`: *ret_count 0 at the log's end, and of a log that is not. */
+int kv_log_read(struct kv *kv, struct arena *a, const char *log, uint64_t from, unsigned max, struct kv_log_entry **ret,
+                unsigned *ret_count);
+/* KV_LOG_NUMBER_UNKNOWN where none was written in this incarnation. */
+int kv_log_numbers(struct kv *kv, const char *log, const uint64_t *topics, unsigned count, uint64_t *ret_numbers);
+int kv_log_drop(struct kv *kv, const char *log);

@@ -140,3 +140,45 @@ int kv_del(struct kv *kv, const char *key)
 {
     return kv->ops->del(kv, key);
 }
+
+int kv_sessions_put(struct kv *kv, const struct kv_session *sessions, unsigned count, int64_t ttl_ms, bool *ret_lost)
+{
+    return count ? kv->ops->sessions_put(kv, sessions, count, ttl_ms, ret_lost) : 0;
+}
+
+int kv_session_get(struct kv *kv, struct arena *a, const char *id, struct str *ret_owner, struct str *ret_value)
+{
+    return kv->ops->session_get(kv, a, id, ret_owner, ret_value);
+}
+
+int kv_session_claim(struct kv *kv, const char *id, const char *from, const char *to, int64_t ttl_ms)
+{
+    return kv->ops->session_claim(kv, id, from, to, ttl_ms);
+}
+
+int kv_session_del(struct kv *kv, const char *id, const char *owner)
+{
+    return kv->ops->session_del(kv, id, owner);
+}
+
+void kv_log_append(struct kv *kv, const struct kv_log_append *l, void (*fn)(int error, void *arg), void *arg)
+{
+    CHECK(l->topic_count <= KV_LOG_TOPICS_MAX && l->number > 0);
+    kv->ops->log_append(kv, l, fn, arg);
+}
+
+int kv_log_read(struct kv *kv, struct arena *a, const char *log, uint64_t from, unsigned max, struct kv_log_entry **ret,
+                unsigned *ret_count)
+{
+    return kv->ops->log_read(kv, a, log, from, max, ret, ret_count);
+}
+
+int kv_log_numbers(struct kv *kv, const char *log, const uint64_t *topics, unsigned count, uint64_t *ret_numbers)
+{
+    return count ? kv->ops->log_numbers(kv, log, topics, count, ret_numbers) : 0;
+}
+
+int kv_log_drop(struct kv *kv, const char *log)
+{
+    return kv->ops->log_drop(kv, log);
+}

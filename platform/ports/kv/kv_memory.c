@@ -1,10 +1,10 @@
 /* `kv` inside one process. Everything happens at once, so every operation is atomic by itself. Expired entries are seen
  * as absent and are freed when their table has doubled. Loop thread. */
+#include "platform/ports/kv/kv_memory.h"
 #include "platform/base/check.h"
 #include "platform/base/clock.h"
 #include "platform/base/map.h"
 #include "platform/base/mem.h"
-#include "platform/ports/kv/kv_private.h"
 
 #include <errno.h>
 
@@ -57,6 +57,7 @@ struct kv_memory {
     struct kv kv;
     struct map topics;
     struct table nodes, leases, buckets, values;
+    struct kv_memory_sessions *sessions;
 };
 
 #define SWEEP_MIN 256
@@ -388,6 +389,11 @@ static int del(struct kv *kv, const char *key)
 
 /* --- */
 
+struct kv_memory_sessions *kv_memory_sessions_of(struct kv *kv)
+{
+    return self_of(kv)->sessions;
+}
+
 static bool ready(const struct kv *kv)
 {
     (void)kv;
@@ -410,17 +416,42 @@ static void memory_close(struct kv *kv)
     table_done(&m->leases, lease_free);
     table_done(&m->buckets, mem_free);
     table_done(&m->values, mem_free);
+    kv_memory_sessions_free(m->sessions);
     mem_free(m);
 }
 
 struct kv *kv_memory_open(void)
 {
     static const struct kv_ops ops = {
-        memory_close,    ready,        node_renew,  node_remove,  nodes_list, interest_add,
-        interest_remove, topics_next,  topic_route, topic_events, lease_take, lease_renew,
-        lease_release,   buckets_take, put,         put_new,      get,        del,
+        .close = memory_close,
+        .ready = ready,
+        .node_renew = node_renew,
+        .node_remove = node_remove,
+        .nodes_list = nodes_list,
+        .interest_add = interest_add,
+        .interest_remove = interest_remove,
+        .topics_next = topics_next,
+        .topic_route = topic_route,
+        .topic_events = topic_events,
+        .lease_take = lease_take,
+        .lease_renew = lease_renew,
+        .lease_release = lease_release,
+        .buckets_take = buckets_take,
+        .put = put,
+        .put_new = put_new,
+        .get = get,
+        .del = del,
+        .sessions_put = kv_memory_sessions_put,
+        .session_get = kv_memory_session_get,
+        .session_claim = kv_memory_session_claim,
+        .session_del = kv_memory_session_del,
+        .log_append = kv_memory_log_append,
+        .log_read = kv_memory_log_read,
+        .log_numbers = kv_memory_log_numbers,
+        .log_drop = kv_memory_log_drop,
     };
     struct kv_memory *m = MEM_NEW(struct kv_memory);
     m->kv = (struct kv){.ops = &ops, .embedded = true};
+    m->sessions = kv_memory_sessions_new();
     return &m->kv;
 }

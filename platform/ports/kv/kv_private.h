@@ -26,6 +26,16 @@ struct kv_ops {
                    struct str *ret_existing);
     int (*get)(struct kv *kv, struct arena *a, const char *key, struct str *ret);
     int (*del)(struct kv *kv, const char *key);
+    int (*sessions_put)(struct kv *kv, const struct kv_session *sessions, unsigned count, int64_t ttl_ms,
+                        bool *ret_lost);
+    int (*session_get)(struct kv *kv, struct arena *a, const char *id, struct str *ret_owner, struct str *ret_value);
+    int (*session_claim)(struct kv *kv, const char *id, const char *from, const char *to, int64_t ttl_ms);
+    int (*session_del)(struct kv *kv, const char *id, const char *owner);
+    void (*log_append)(struct kv *kv, const struct kv_log_append *l, void (*fn)(int error, void *arg), void *arg);
+    int (*log_read)(struct kv *kv, struct arena *a, const char *log, uint64_t from, unsigned max,
+                    struct kv_log_entry **ret, unsigned *ret_count);
+    int (*log_numbers)(struct kv *kv, const char *log, const uint64_t *topics, unsigned count, uint64_t *ret_numbers);
+    int (*log_drop)(struct kv *kv, const char *log);
 };
 
 /* The head of every implementation's struct. */

@@ -32,7 +32,7 @@ int kv_redis_script(struct kv_redis *k, const char *script, int key_count, int a
     return r;
 }
 
-static int command(struct kv_redis *k, int argc, const struct str *argv, struct redis_reply **ret)
+int kv_redis_command(struct kv_redis *k, int argc, const struct str *argv, struct redis_reply **ret)
 {
     int r = redis_await(k->redis, argc, argv, ret);
     if (r < 0)
@@ -165,7 +165,7 @@ static int value_command(struct kv *kv, int argc, struct str *argv, const char *
 {
     struct arena a = {0};
     argv[1] = arena_printf(&a, "gh:value:%s", key);
-    int r = command(kv_redis_of(kv), argc, argv, ret);
+    int r = kv_redis_command(kv_redis_of(kv), argc, argv, ret);
     arena_done(&a);
     return r;
 }
@@ -294,6 +294,14 @@ struct kv *kv_redis_open(const char *url, struct buf *err)
         .put_new = put_new,
         .get = get,
         .del = del,
+        .sessions_put = kv_redis_sessions_put,
+        .session_get = kv_redis_session_get,
+        .session_claim = kv_redis_session_claim,
+        .session_del = kv_redis_session_del,
+        .log_append = kv_redis_log_append,
+        .log_read = kv_redis_log_read,
+        .log_numbers = kv_redis_log_numbers,
+        .log_drop = kv_redis_log_drop,
     };
     struct redis *redis = redis_new(url, err);
     if (!redis)

@@ -43,6 +43,8 @@ int kv_redis_script(struct kv_redis *k, const char *script, int key_count, int a
                     struct redis_reply **ret);
 /* Runs an error reply and adapter errors through one door: 0 or -EHOSTDOWN. */
 int kv_redis_check(int error, const struct redis_reply *reply);
+/* One plain command on a coroutine; the same results. */
+int kv_redis_command(struct kv_redis *k, int argc, const struct str *argv, struct redis_reply **ret);
 
 /* kv_redis_topics.c */
 int kv_redis_interest_add(struct kv *kv, const char *node_id, const uint64_t *topics, unsigned count,
@@ -61,3 +63,15 @@ struct known_node *kv_redis_known(struct kv_redis *k, struct str id);
 void kv_redis_known_done(struct kv_redis *k);
 /* Coroutine: reads the live nodes into `known`. */
 void kv_redis_refresh(void *arg);
+
+/* kv_redis_sessions.c */
+int kv_redis_sessions_put(struct kv *kv, const struct kv_session *sessions, unsigned count, int64_t ttl_ms,
+                          bool *ret_lost);
+int kv_redis_session_get(struct kv *kv, struct arena *a, const char *id, struct str *ret_owner, struct str *ret_value);
+int kv_redis_session_claim(struct kv *kv, const char *id, const char *from, const char *to, int64_t ttl_ms);
+int kv_redis_session_del(struct kv *kv, const char *id, const char *owner);
+void kv_redis_log_append(struct kv *kv, const struct kv_log_append *l, void (*fn)(int error, void *arg), void *arg);
+int kv_redis_log_read(struct kv *kv, struct arena *a, const char *log, uint64_t from, unsigned max,
+                      struct kv_log_entry **ret, unsigned *ret_count);
+int kv_redis_log_numbers(struct kv *kv, const char *log, const uint64_t *topics, unsigned count, uint64_t *ret_numbers);
+int kv_redis_log_drop(struct kv *kv, const char *log);
