@@ -152,7 +152,7 @@ static int step_heartbeat(struct conn *c, const struct envelope *e, const json_t
     }
     if (c->session && seq >= 0)
         session_acked(c->session, (uint64_t)seq);
-    conn_send_op(c, GATEWAY_OP_HEARTBEAT_ACK);
+    gateway_control_ack(c);
     return 0;
 }
 

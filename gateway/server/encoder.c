@@ -73,6 +73,12 @@ int encoder_find(struct str encoding, struct str compress, enum encoder_kind *re
     return -EINVAL;
 }
 
+void encoder_names(enum encoder_kind kind, struct str *ret_encoding, struct str *ret_compress)
+{
+    *ret_encoding = table[kind].encoding;
+    *ret_compress = table[kind].compress;
+}
+
 struct ws_shared *encoder_share(struct encoder_context *c, enum encoder_kind kind, struct str tail)
 {
     return table[kind].share(c, tail);

@@ -22,6 +22,9 @@ void encoder_context_done(struct encoder_context *c);
 /* encoding, compress: the query's values, STR_NONE when absent. 0, -EINVAL: not offered. */
 int encoder_find(struct str encoding, struct str compress, enum encoder_kind *ret);
 
+/* The words of the query that choose it; compress may be empty. */
+void encoder_names(enum encoder_kind kind, struct str *ret_encoding, struct str *ret_compress);
+
 /* The shared part of a dispatch: `tail` is its JSON from `"t":` to the closing brace. One reference; NULL: too large.
  */
 struct ws_shared *encoder_share(struct encoder_context *c, enum encoder_kind kind, struct str tail);

@@ -42,6 +42,7 @@ static void tick(void *arg)
 
 static void gateway_free(struct gateway *g)
 {
+    gateway_control_stop(g);
     loop_timer_free(g->tick);
     topics_free(g);
     smap_done(&g->sessions);
@@ -77,6 +78,7 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
         gateway_free(g);
         return r;
     }
+    gateway_control_start(g);
     g->tick = loop_timer_new(tick, g);
     loop_timer_start(g->tick, TICK_MS, TICK_MS);
     *ret = g;

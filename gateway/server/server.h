@@ -10,6 +10,7 @@
  * (conn->ws is NULL, session->ended). A topic lives while it has subs or pins, and LIMIT_TOPIC_IDLE_MS longer. */
 #pragma once
 
+#include "gateway/server/control.h"
 #include "gateway/server/encoded.h"
 #include "gateway/server/gateway.h"
 #include "gateway/server/guild_state.h"
@@ -28,6 +29,7 @@ struct gateway {
     char *base_id, *node_id, *public_url;
     const struct ports *ports;
     struct encoded_log log;
+    struct gateway_control *control; /* control.c */
 
     struct map topics;        /* id -> struct topic */
     struct list repairs;      /* topics that miss a number, longest first */
@@ -124,7 +126,7 @@ struct session {
     struct list subs; /* of struct sub */
     unsigned sub_count;
     struct list item; /* in gateway.detached while it waits */
-    int64_t detached_ms;
+    int64_t since_ms, detached_ms;
     unsigned requests; /* op 8 under way */
     /* guilds to be loaded and announced (loader.c) */
     struct load {

@@ -37,6 +37,7 @@ struct session *session_new(struct gateway *g)
     s->g = g;
     s->refs = 1;
     s->starting = true;
+    s->since_ms = clock_mono_ms();
     s->shard_count = 1;
     session_id_make(s->id);
     list_init(&s->subs);

@@ -58,6 +58,7 @@ static int begin(struct buf *err)
     (void)err;
     BUF_AUTO struct buf line = {0};
     outbox_start(&service.platform.ports);
+    serve_control_tell(&service, "api", setting_str(SETTING_node_id));
     jw_obj(&line);
     jw_kcstr(&line, "ready", "api");
     jw_kstr(&line, "api_url", buf_str(&service.public_url));
@@ -69,6 +70,7 @@ static int begin(struct buf *err)
 
 static void end(void)
 {
+    serve_control_untell(&service);
     outbox_stop();
 }
 
@@ -77,8 +79,8 @@ int api_main(void)
     BUF_AUTO struct buf err = {0};
     struct platform_urls urls;
     service = (struct service){.worker_id = (int)setting_int(SETTING_worker_id), .begin = begin, .end = end};
-    if (serve_full_stack_urls(&urls, &err) < 0 || platform_open(&service.platform, &urls, &err) < 0 ||
-        listen_everywhere(&err) < 0)
+    if (serve_full_stack_urls(&urls, &err) < 0 || serve_control_open(false, &err) < 0 ||
+        platform_open(&service.platform, &urls, &err) < 0 || listen_everywhere(&err) < 0)
         return usage_error(&err);
     struct api_options o = {.ports = &service.platform.ports,
                             .tokens = service.platform.tokens,

@@ -37,6 +37,8 @@ void platform_close(struct platform *p);
  * or -ECANCELED after platform_stop_waiting, -ESTALE/-EPROTO: the schema is not this binary's (logged). */
 int platform_start(struct platform *p, bool migrate, int worker_id);
 void platform_stop_waiting(void);
+/* The snowflake worker id of this process. */
+unsigned platform_worker_id(void);
 /* Coroutine: gives the worker id back. */
 void platform_release(struct platform *p);
 

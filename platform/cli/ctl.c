@@ -88,7 +88,8 @@ static int ctl_usage(void)
 {
     fprintf(stderr, "usage: guildhall ctl <tool> [settings]\n\n");
     for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
-        fprintf(stderr, "  %-8s %s\n", tools[i].name, tools[i].help);
+        fprintf(stderr, "  %-20s %s\n", tools[i].name, tools[i].help);
+    ctl_control_help();
     return 2;
 }
 
@@ -136,6 +137,9 @@ int ctl_main(int argc, char **argv)
         self.word_count = argc - 1;
         return tools[i].run ? run_on_store(&tools[i]) : chat_main();
     }
+    int code;
+    if (ctl_control_main(argv[0], argc - 1, argv + 1, &code) == 0)
+        return code;
     fprintf(stderr, "guildhall: ctl has no tool '%s'\n", argv[0]);
     return ctl_usage();
 }

@@ -3,3 +3,8 @@
 
 /* ctl chat: runs until the end of input, or until the gateway ends it. Returns the exit code. */
 int chat_main(void);
+
+/* ctl nodes, sessions, http, buckets, limits, reset, drain, control: asks running processes over their control
+ * endpoints. words: what follows the tool's name. -ENOENT: no such tool. Otherwise *ret_code is the exit code. */
+int ctl_control_main(const char *tool, int word_count, char **words, int *ret_code);
+void ctl_control_help(void);

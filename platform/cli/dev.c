@@ -4,6 +4,7 @@
 
 #include "platform/base/jw.h"
 #include "platform/cli/serve.h"
+#include "platform/control/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@ static struct {
     struct gateway *gateway;
     struct buf gateway_url;
     char listen[32], secret[SECRET_BYTES * 2 + 1], database[4096], objects[4096];
-    char tls_cert[2048], tls_key[2048];
+    char tls_cert[2048], tls_key[2048], control_url[64];
 } self;
 
 static void handle(struct http_request *req, struct http_response *res, void *arg)
@@ -131,6 +132,8 @@ static int listen_everywhere(struct buf *err)
     int port = http_listener_port(service.listener);
     serve_public_url(&service.public_url, setting_str(SETTING_public_api_url), tls ? "https" : "http", self.listen,
                      port, "/api");
+    snprintf(self.control_url, sizeof self.control_url, "%s://127.0.0.1:%d" CONTROL_PREFIX, tls ? "https" : "http",
+             port);
     serve_public_url(&self.gateway_url, setting_str(SETTING_public_gateway_url), tls ? "wss" : "ws", self.listen, port,
                      "/gateway");
     return 0;
@@ -143,6 +146,8 @@ static void tell_ready(struct str seeded)
     jw_kcstr(&line, "ready", "dev");
     jw_kstr(&line, "api_url", buf_str(&service.public_url));
     jw_kstr(&line, "gateway_url", buf_str(&self.gateway_url));
+    if (control_is_open())
+        jw_kcstr(&line, "control_url", self.control_url);
     jw_ki64(&line, "pid", getpid());
     if (seeded.n)
         buf_addf(&line, ",%.*s", STR_ARG(seeded));
@@ -185,7 +190,8 @@ int dev_main(void)
     BUF_AUTO struct buf err = {0};
     struct platform_urls urls;
     service = (struct service){.migrate = true, .worker_id = 0, .begin = begin, .end = end};
-    if (tls_read(&err) < 0 || data_open(&urls, &err) < 0 || listen_everywhere(&err) < 0)
+    if (serve_control_open(true, &err) < 0 || tls_read(&err) < 0 || data_open(&urls, &err) < 0 ||
+        listen_everywhere(&err) < 0)
         return usage_error(&err);
     struct api_options o = {.ports = &service.platform.ports,
                             .tokens = service.platform.tokens,

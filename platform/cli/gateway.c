@@ -66,13 +66,16 @@ static int begin(struct buf *err)
                                 .limits = setting_bool(SETTING_limits),
                                 .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};
     int r = gateway_new(&o, &gateway);
-    if (r == 0)
+    if (r == 0) {
+        serve_control_tell(&service, "gateway", node_id);
         tell_ready();
+    }
     return r;
 }
 
 static void end(void)
 {
+    serve_control_untell(&service);
     if (gateway)
         gateway_stop(gateway);
     gateway = NULL;
@@ -83,8 +86,8 @@ int gateway_main(void)
     BUF_AUTO struct buf err = {0};
     struct platform_urls urls;
     service = (struct service){.worker_id = (int)setting_int(SETTING_worker_id), .begin = begin, .end = end};
-    if (serve_full_stack_urls(&urls, &err) < 0 || platform_open(&service.platform, &urls, &err) < 0 ||
-        listen_everywhere(&err) < 0)
+    if (serve_full_stack_urls(&urls, &err) < 0 || serve_control_open(false, &err) < 0 ||
+        platform_open(&service.platform, &urls, &err) < 0 || listen_everywhere(&err) < 0)
         return usage_error(&err);
     if (serve_path(SETTING_node_id))
         snprintf(node_id, sizeof node_id, "%s", setting_str(SETTING_node_id));

@@ -130,10 +130,16 @@ static int tokens_ready(struct platform *p)
     return 0;
 }
 
+unsigned platform_worker_id(void)
+{
+    return process.worker_id;
+}
+
 static int worker_id_take(struct platform *p, int worker_id)
 {
     if (worker_id >= 0 || kv_is_embedded(p->ports.kv)) {
-        snowflake_init(worker_id >= 0 ? (unsigned)worker_id : 0);
+        process.worker_id = worker_id >= 0 ? (unsigned)worker_id : 0;
+        snowflake_init(process.worker_id);
         return 0;
     }
     int64_t wait_ms = 50;

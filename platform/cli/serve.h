@@ -26,6 +26,16 @@ bool serve_not_yet(const struct platform *p, struct http_response *res);
 /* Takes a CONTROL_TOKEN_REVOKED event. */
 void serve_revocation(struct platform *p, const struct event *e);
 
+/* --- control.c: the control endpoint of this process ----------------------------------------------------------------
+ */
+/* Opens it as the settings say: for `dev` on this machine unless it is switched off, for others with a secret.
+ * -EINVAL and err: the secret is too short. */
+int serve_control_open(bool dev, struct buf *err);
+/* Coroutine. Tells kv where this process's endpoint is, for ctl, and goes on telling it; nothing without a secret. */
+struct service;
+void serve_control_tell(struct service *s, const char *kind, const char *node);
+void serve_control_untell(struct service *s); /* coroutine */
+
 /* A serving command: opened and listening, it starts once its servers are there and stops on a signal. */
 struct service {
     struct platform platform;

@@ -6,6 +6,7 @@
 #include "platform/base/metrics.h"
 
 #define CHECKS_MAX 16
+#define PAGES_MAX  4
 
 static struct {
     const char *name;
@@ -14,12 +15,29 @@ static struct {
 } checks[CHECKS_MAX];
 static unsigned check_count;
 
+static bool (*pages[PAGES_MAX])(struct http_request *req, struct http_response *res);
+static unsigned page_count;
+
 void admin_check(const char *name, bool (*ready)(void *arg), void *arg)
 {
     CHECK(check_count < CHECKS_MAX);
     checks[check_count].name = name;
     checks[check_count].ready = ready;
     checks[check_count++].arg = arg;
+}
+
+void admin_extend(bool (*fn)(struct http_request *req, struct http_response *res))
+{
+    CHECK(page_count < PAGES_MAX);
+    pages[page_count++] = fn;
+}
+
+static bool page_added(struct http_request *req, struct http_response *res)
+{
+    for (unsigned i = 0; i < page_count; i++)
+        if (pages[i](req, res))
+            return true;
+    return false;
 }
 
 static void readyz(struct http_response *res)
@@ -47,7 +65,7 @@ bool admin_handle(struct http_request *req, struct http_response *res)
         res->content_type = "text/plain; version=0.0.4";
         metrics_write(&res->body);
     } else {
-        return false;
+        return page_added(req, res);
     }
     return true;
 }

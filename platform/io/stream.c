@@ -58,7 +58,7 @@ static void on_closed(uv_handle_t *handle)
     open_count--;
 }
 
-static void stream_close(struct stream *s)
+static void stream_end_now(struct stream *s, bool reset)
 {
     if (s->closing)
         return;
@@ -69,7 +69,13 @@ static void stream_close(struct stream *s)
         loop_timer_free(linger_timer);
         linger_timer = NULL;
     }
-    uv_close((uv_handle_t *)&s->tcp, on_closed);
+    if (!reset || uv_tcp_close_reset(&s->tcp, on_closed) != 0)
+        uv_close((uv_handle_t *)&s->tcp, on_closed);
+}
+
+static void stream_close(struct stream *s)
+{
+    stream_end_now(s, false);
 }
 
 /* ---- TLS below the socket ---- */
@@ -433,6 +439,11 @@ void stream_finish(struct stream *s)
 void stream_abort(struct stream *s)
 {
     stream_close(s);
+}
+
+void stream_reset(struct stream *s)
+{
+    stream_end_now(s, true);
 }
 
 void stream_peer(const struct stream *s, char out[64])

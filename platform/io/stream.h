@@ -39,6 +39,8 @@ void stream_resume(struct stream *s);
 void stream_finish(struct stream *s);
 /* Closes now. */
 void stream_abort(struct stream *s);
+/* Closes now, and the peer gets a reset whatever was still on its way. */
+void stream_reset(struct stream *s);
 
 void stream_peer(const struct stream *s, char out[64]); /* address without the port */
 bool stream_is_tls(const struct stream *s);

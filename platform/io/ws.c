@@ -429,6 +429,11 @@ void ws_abort(struct ws_conn *c)
     conn_over(c, 1006, stream_abort);
 }
 
+void ws_drop(struct ws_conn *c, bool reset)
+{
+    conn_over(c, 1006, reset ? stream_reset : stream_finish);
+}
+
 /* ---- reading ---- */
 
 static void on_message(struct ws_parser *p, struct str data, bool binary)

@@ -55,6 +55,9 @@ int ws_send_raw(struct ws_conn *c, struct str head, struct ws_shared *shared);
 void ws_close(struct ws_conn *c, int code, const char *reason);
 /* Drops the socket without a word. */
 void ws_abort(struct ws_conn *c);
+/* Ends it without a close frame, as a broken network does: with a reset, or with TCP's orderly end after what is
+ * queued. on_close gets 1006. */
+void ws_drop(struct ws_conn *c, bool reset);
 
 size_t ws_queued_bytes(const struct ws_conn *c);
 uint64_t ws_bytes_sent(const struct ws_conn *c);

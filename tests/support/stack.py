@@ -262,7 +262,7 @@ class Stack(_Folder, _Accounts):
         self.bot_name, self.tls, self.limits, self.intents, self.ca = bot_name, tls, limits, intents, None
         self.worker_binary = worker_binary or binary().parent / "worker-sdk" / "examples" / "ping"
         self.args = args or {}  # command -> further flags
-        self.secret = secrets.token_hex(32)
+        self.secret, self.control_secret = secrets.token_hex(32), secrets.token_hex(16)
         self.api, self.gateway, self.proxy, self.shard, self.worker = [], [], [], [], []
         self._services_up = False
 
@@ -290,6 +290,11 @@ class Stack(_Folder, _Accounts):
             raise RuntimeError(f"exit {done.returncode}: {' '.join(argv)}\n{done.stderr}")
         return done.stdout
 
+    def ctl_nodes(self, *words, **more):
+        """`guildhall ctl nodes|sessions|drain|...` over the control endpoints of this stack's processes."""
+        return self.ctl(*words, "--redis-url", self.redis_url, "--control-secret", self.control_secret, *self._trust(),
+                        **more)
+
     # Each start_ method adds one process to its list and returns it.
 
     def _start(self, kind, argv, wait=True, env=None):
@@ -303,7 +308,7 @@ class Stack(_Folder, _Accounts):
                 "--secret", self.secret]
 
     def _server_options(self):
-        argv = ["--listen", f"127.0.0.1:{free_port()}"]
+        argv = ["--listen", f"127.0.0.1:{free_port()}", "--control-secret", self.control_secret]
         if self.tls:
             self.ca, cert, key = make_certificate(self.folder / "tls")
             argv += ["--tls-cert", cert, "--tls-key", key]

@@ -11,6 +11,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from caller import Caller  # noqa: E402
+from steer import Control  # noqa: E402
 from seed import Seed  # noqa: E402
 from servers import DevPlatform, StackPlatform  # noqa: E402
 from wire import Gateway  # noqa: E402
@@ -54,6 +55,10 @@ class Case(unittest.TestCase):
         cls.guild = cls.seed.guild_ids[0]
         cls.general, cls.secret = cls.seed.channels["general"], cls.seed.channels["secret"]
         cls.messages = f"/channels/{cls.general}/messages"
+
+    def server_control(self):
+        """The control endpoints of every process under test."""
+        return Control([self.server.api_url, *self.server.gateway_urls], getattr(self.server.server, "control_secret", None))
 
     def connect(self, url, query="?v=10&encoding=json"):
         connection = Gateway(url, query)
