@@ -1,4 +1,5 @@
 /* What a handler calls first: may the caller do this here? Coroutine. */
+#include "platform/api/access_cache.h"
 #include "platform/api/api_private.h"
 
 #include "platform/base/clock.h"
@@ -44,12 +45,8 @@ static enum api_error access_dm(struct api_ctx *x, uint64_t needed, struct api_a
     return (DM_PERMISSIONS & needed) == needed ? API_OK : API_ERROR_CANNOT_EXECUTE_ON_DM;
 }
 
-enum api_error api_access_channel(struct api_ctx *x, uint64_t channel_id, uint64_t needed, struct api_access *ret)
+static enum api_error access_judge(struct api_ctx *x, uint64_t needed, struct api_access *ret)
 {
-    *ret = (struct api_access){0};
-    int r = store_channel_for_member(x->ports->db, x->arena, channel_id, x->user_id, &ret->snap);
-    if (r < 0)
-        return api_port_error(r, API_ERROR_UNKNOWN_CHANNEL);
     ret->channel = &ret->snap.channels[0];
     if (!ret->channel->guild_id)
         return access_dm(x, needed, ret);
@@ -59,6 +56,31 @@ enum api_error api_access_channel(struct api_ctx *x, uint64_t channel_id, uint64
     if (!(ret->permissions & PERMISSION_VIEW_CHANNEL))
         return API_ERROR_MISSING_ACCESS;
     return (ret->permissions & needed) == needed ? API_OK : API_ERROR_MISSING_PERMISSIONS;
+}
+
+enum api_error api_access_channel(struct api_ctx *x, uint64_t channel_id, uint64_t needed, struct api_access *ret)
+{
+    *ret = (struct api_access){0};
+    int r = store_channel_for_member(x->ports->db, x->arena, channel_id, x->user_id, &ret->snap);
+
+    return r < 0 ? api_port_error(r, API_ERROR_UNKNOWN_CHANNEL) : access_judge(x, needed, ret);
+}
+
+bool api_access_kept(struct api_ctx *x, uint64_t channel_id, uint64_t needed, struct api_access *ret)
+{
+    *ret = (struct api_access){0};
+    return access_cache_get(x->api->access, x->arena, channel_id, x->user_id, &ret->snap) &&
+           access_judge(x, needed, ret) == API_OK;
+}
+
+void api_access_keep(struct api_ctx *x, const struct api_access *access)
+{
+    access_cache_put(x->api->access, &access->snap);
+}
+
+void api_access_forget(struct api_ctx *x, uint64_t channel_id)
+{
+    access_cache_drop(x->api->access, channel_id, x->user_id);
 }
 
 enum api_error api_member_get(struct api_ctx *x, uint64_t guild_id, uint64_t user_id, struct member *ret)

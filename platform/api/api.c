@@ -1,6 +1,7 @@
 /* The API's front: version, route, caller, limits, body, handler, answer. Coroutine of each request. */
 #include "platform/api/api_private.h"
 
+#include "platform/api/access_cache.h"
 #include "platform/api/form.h"
 #include "platform/api/images.h"
 #include "platform/api/messages/messages.h"
@@ -25,6 +26,7 @@ struct api *api_new(const struct api_options *o)
     api->options = *o;
     api->router = router_new();
     api->limiter = limiter_new();
+    api->access = access_cache_new();
     return api;
 }
 
@@ -34,6 +36,7 @@ void api_free(struct api *api)
         return;
     router_free(api->router);
     limiter_free(api->limiter);
+    access_cache_free(api->access);
     mem_free(api);
 }
 

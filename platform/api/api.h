@@ -97,6 +97,13 @@ enum api_error api_access_guild(struct api_ctx *x, uint64_t guild_id, uint64_t n
  * MISSING_PERMISSIONS. In a DM every permission that makes sense there is granted. */
 enum api_error api_access_channel(struct api_ctx *x, uint64_t channel_id, uint64_t needed, struct api_access *ret);
 
+/* The same from what this process keeps. False: it has not all of it, or it would refuse. What is done on it must be
+ * conditional on snap's versions, and be done again with api_access_channel when it fails in any way: after
+ * api_access_forget. Texts of roles and channel are missing. */
+bool api_access_kept(struct api_ctx *x, uint64_t channel_id, uint64_t needed, struct api_access *ret);
+void api_access_keep(struct api_ctx *x, const struct api_access *access);
+void api_access_forget(struct api_ctx *x, uint64_t channel_id);
+
 /* What api_access_guild answers, for another member of the guild than the caller: UNKNOWN_MEMBER. */
 enum api_error api_member_get(struct api_ctx *x, uint64_t guild_id, uint64_t user_id, struct member *ret);
 

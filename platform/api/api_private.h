@@ -9,6 +9,7 @@ struct api {
     struct api_options options;
     struct router *router;
     struct limiter *limiter;
+    struct access_cache *access;
 };
 
 /* The `errors` tree of what form_error recorded: a new reference. */

@@ -141,6 +141,8 @@
 #define LIMIT_API_GLOBAL           50          /* requests of a bot or user in a second; over it 429, global */
 #define LIMIT_API_LOCAL_BUCKETS    65536       /* kept by a process while kv is away; over it all are forgotten */
 #define LIMIT_API_FORM_ERRORS      64          /* told about one body; further ones are dropped */
+#define LIMIT_ACCESS_CHANNELS      20000       /* channels whose roles and overwrites a process keeps; the oldest go */
+#define LIMIT_ACCESS_MEMBERS       100000      /* members a process keeps for permissions; the oldest go */
 #define LIMIT_IMAGE_BYTES          (10u << 20) /* an avatar or icon; over it 50035 */
 #define LIMIT_PASSWORD_JOBS        2           /* hashes computed at once, 8 MiB each; others wait in line */
 #define LIMIT_PASSWORD_WAITING     64          /* requests in that line; over it 503 */

@@ -140,4 +140,6 @@ struct guild_snapshot {
     unsigned channel_count;
     struct member *members; /* at most as many as were asked for */
     unsigned member_count;
+    /* Of store_channel_for_member with a member: what the rows' versions were (see store_message_insert_checked). */
+    uint64_t guild_version, user_version;
 };

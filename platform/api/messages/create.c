@@ -102,12 +102,13 @@ static enum api_error message_tell(struct api_ctx *x, struct commit *c, const st
                                    enum event_type type, struct message *m)
 {
     struct message_page page;
-    int r = message_page_load(x, m, 1, x->user_id, &page);
+    const struct member *author =
+        access->snap.member_count && access->snap.members[0].user.id == m->author_id ? &access->snap.members[0] : NULL;
+    int r = type == EVENT_MESSAGE_CREATE ? message_page_new(x, m, author ? &author->user : NULL, &page)
+                                         : message_page_load(x, m, 1, x->user_id, &page);
     if (r < 0)
         return api_port_error(r, API_ERROR_INTERNAL);
     page.with_nonce = type == EVENT_MESSAGE_CREATE;
-    const struct member *author =
-        access->snap.member_count && access->snap.members[0].user.id == m->author_id ? &access->snap.members[0] : NULL;
     struct buf data = {0};
     message_write_event(x, &data, &page, 0, author);
     message_event(c, type, access->channel, m->author_id, message_payload(x->arena, &data), m->mentions,
@@ -158,39 +159,68 @@ static enum api_error message_read_new(struct api_ctx *x, const struct api_acces
     return x->file_count ? attachments_read(x, m->channel_id, STR_NONE, &m->attachments_json) : API_OK;
 }
 
-enum api_error message_create(struct api_ctx *x)
+static int message_commit(struct api_ctx *x, const struct api_access *access, bool checked, struct message *m,
+                          bool enforce, enum api_error *ret_error)
 {
-    struct api_access access;
-    enum api_error e = api_access_channel(x, x->ids[0], PERMISSION_SEND_MESSAGES, &access);
-    if (e != API_OK)
-        return e;
-    if (!channel_takes_messages(access.channel))
+    struct commit c;
+    commit_init(&c, x->arena);
+    if (enforce)
+        store_message_nonce_put(&c, m->channel_id, m->author_id, m->nonce, m->id);
+    if (checked)
+        store_message_insert_checked(&c, m, access->snap.guild_version, access->snap.user_version);
+    else
+        store_message_insert(&c, m);
+    *ret_error = message_tell(x, &c, access, EVENT_MESSAGE_CREATE, m);
+    return *ret_error == API_OK ? commit_run(&c, x->ports) : 0;
+}
+
+static enum api_error message_create_on(struct api_ctx *x, const struct api_access *access, bool checked)
+{
+    if (!channel_takes_messages(access->channel))
         return API_ERROR_CANNOT_SEND_IN_NON_TEXT;
     struct message m = {.id = snowflake_next(),
-                        .channel_id = access.channel->id,
-                        .guild_id = access.channel->guild_id,
+                        .channel_id = access->channel->id,
+                        .guild_id = access->channel->guild_id,
                         .author_id = x->user_id};
-    e = message_read_new(x, &access, &m);
-    if (e != API_OK || !slowmode_pass(x, &access))
+    enum api_error e = message_read_new(x, access, &m);
+    if (e != API_OK || !slowmode_pass(x, access))
         return e;
-
-    struct commit c;
     bool enforce = false;
-    commit_init(&c, x->arena);
     (void)form_bool(x, "enforce_nonce", FORM_NULLABLE, &enforce);
     enforce = enforce && m.nonce.n;
-    if (enforce)
-        store_message_nonce_put(&c, m.channel_id, m.author_id, m.nonce, m.id);
-    store_message_insert(&c, &m);
-    e = message_tell(x, &c, &access, EVENT_MESSAGE_CREATE, &m);
+    int r = message_commit(x, access, checked, &m, enforce, &e);
     if (e != API_OK)
         return e;
-    int r = commit_run(&c, x->ports);
     if (r == -EEXIST && enforce)
         return answer_earlier(x, &m);
     if (r < 0)
         buf_clear(api_out(x));
     return r < 0 ? api_port_error(r, API_ERROR_UNKNOWN_CHANNEL) : API_OK;
+}
+
+/* What has an effect before the commit must not happen twice. */
+static bool may_repeat(const struct api_ctx *x, const struct api_access *access)
+{
+    return !x->file_count && access->channel->rate_limit_per_user <= 0;
+}
+
+enum api_error message_create(struct api_ctx *x)
+{
+    struct api_access access;
+    uint64_t channel_id = x->ids[0];
+    if (api_access_kept(x, channel_id, PERMISSION_SEND_MESSAGES, &access) && may_repeat(x, &access)) {
+        enum api_error e = message_create_on(x, &access, true);
+        if (e == API_OK || e == API_ERROR_UNAVAILABLE)
+            return e;
+        api_access_forget(x, channel_id);
+        buf_clear(api_out(x));
+        buf_clear(&x->form_errors);
+    }
+    enum api_error e = api_access_channel(x, channel_id, PERMISSION_SEND_MESSAGES, &access);
+    if (e != API_OK)
+        return e;
+    api_access_keep(x, &access);
+    return message_create_on(x, &access, false);
 }
 
 /* Who may change what: the author everything they wrote, a moderator only SUPPRESS_EMBEDS. */

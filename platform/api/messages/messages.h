@@ -39,6 +39,8 @@ struct message_page {
 /* Loads authors, mentioned users, referenced messages and reactions (as `viewer` sees them). 0 or sql errors. */
 int message_page_load(struct api_ctx *x, struct message *messages, unsigned count, uint64_t viewer,
                       struct message_page *ret);
+/* Of one message that is being created: nobody can have reacted to it. author may be NULL: not known yet. */
+int message_page_new(struct api_ctx *x, struct message *m, const struct user *author, struct message_page *ret);
 void message_page_done(struct message_page *p);
 
 /* The message object as one JSON value. For an event, `member` (may be NULL) and guild_id are added. */

@@ -96,6 +96,21 @@ int message_page_load(struct api_ctx *x, struct message *messages, unsigned coun
     return r;
 }
 
+int message_page_new(struct api_ctx *x, struct message *m, const struct user *author, struct message_page *ret)
+{
+    *ret = (struct message_page){.messages = m, .count = 1};
+    ret->reactions = ARENA_NEW(x->arena, struct reaction_count *);
+    ret->reaction_counts = ARENA_NEW(x->arena, unsigned);
+    int r = references_load(x, ret);
+    if (r == 0 && author && !m->mention_count && !ret->references.count)
+        map_put(&ret->users, author->id, (void *)(uintptr_t)author);
+    else if (r == 0)
+        r = users_load(x, ret);
+    if (r < 0)
+        message_page_done(ret);
+    return r;
+}
+
 void message_page_done(struct message_page *p)
 {
     map_done(&p->users);

@@ -12,18 +12,34 @@
     "mentions, mention_roles, mention_everyone, tts, reference, reference_id, nonce, nonce_is_number, edited_ms, "     \
     "pinned_ms"
 
+#define MESSAGE_VALUES(c, m)                                                                                           \
+    SQL_I(m->channel_id), SQL_I(m->id), SQL_ID(m->guild_id), SQL_I(m->author_id), SQL_I(m->type), SQL_I(m->flags),     \
+        SQL_S(m->content.p ? m->content : STR("")), SQL_S(m->embeds_json), SQL_S(m->attachments_json),                 \
+        SQL_S(m->components_json), SQL_S(m->sticker_items_json), SQL_S(m->poll_json),                                  \
+        SQL_S(ids_join(c->arena, m->mentions, m->mention_count)),                                                      \
+        SQL_S(ids_join(c->arena, m->mention_roles, m->mention_role_count)), SQL_I(m->mention_everyone), SQL_I(m->tts), \
+        SQL_S(m->reference_json), SQL_ID(m->reference_id), SQL_S(m->nonce), SQL_I(m->nonce_is_number),                 \
+        SQL_I(m->edited_ms), SQL_I(m->pinned ? clock_wall_ms() : 0)
+
 void store_message_insert(struct commit *c, const struct message *m)
 {
     commit_sql(c, 1,
                "INSERT INTO messages (" MESSAGE_COLUMNS ") VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,"
                "$16,$17,$18,$19,$20,$21,$22)",
-               SQL_I(m->channel_id), SQL_I(m->id), SQL_ID(m->guild_id), SQL_I(m->author_id), SQL_I(m->type),
-               SQL_I(m->flags), SQL_S(m->content.p ? m->content : STR("")), SQL_S(m->embeds_json),
-               SQL_S(m->attachments_json), SQL_S(m->components_json), SQL_S(m->sticker_items_json), SQL_S(m->poll_json),
-               SQL_S(ids_join(c->arena, m->mentions, m->mention_count)),
-               SQL_S(ids_join(c->arena, m->mention_roles, m->mention_role_count)), SQL_I(m->mention_everyone),
-               SQL_I(m->tts), SQL_S(m->reference_json), SQL_ID(m->reference_id), SQL_S(m->nonce),
-               SQL_I(m->nonce_is_number), SQL_I(m->edited_ms), SQL_I(m->pinned ? clock_wall_ms() : 0));
+               MESSAGE_VALUES(c, m));
+}
+
+/* Without an id, which must not be NULL, nothing is inserted: so the statement stays a plain INSERT, of which many
+ * share a transaction. */
+void store_message_insert_checked(struct commit *c, const struct message *m, uint64_t guild_version,
+                                  uint64_t user_version)
+{
+    commit_sql(c, 1,
+               "INSERT INTO messages (" MESSAGE_COLUMNS ") VALUES ($1,"
+               "CASE WHEN (SELECT g.access_version FROM guilds g WHERE g.id = $3) = $23 AND "
+               "(SELECT u.access_version FROM users u WHERE u.id = $4) = $24 THEN CAST($2 AS BIGINT) END,"
+               "$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22)",
+               MESSAGE_VALUES(c, m), SQL_I(guild_version), SQL_I(user_version));
 }
 
 void store_message_update(struct commit *c, const struct message *m)

@@ -33,6 +33,22 @@ static int version_read(struct sql *db, int *ret_version)
     return error;
 }
 
+/* The lines of a migration that are for this database: "--[postgresql]" and "--[sqlite]" begin what only one of them
+ * gets. */
+static void text_for(bool sqlite, struct str text, struct buf *out)
+{
+    bool mine = true;
+    while (text.n) {
+        const char *end = memchr(text.p, '\n', text.n);
+        struct str line = {text.p, end ? (size_t)(end - text.p) + 1 : text.n};
+        if (str_starts(line, STR("--[")))
+            mine = str_starts(line, sqlite ? STR("--[sqlite]") : STR("--[postgresql]"));
+        else if (mine)
+            buf_add_str(out, line);
+        text = (struct str){text.p + line.n, text.n - line.n};
+    }
+}
+
 /* -EEXIST: the version is there already, or the migration found two of what must be one. */
 static int migration_run(struct sql *db, const struct store_migration *m)
 {
@@ -43,7 +59,7 @@ static int migration_run(struct sql *db, const struct store_migration *m)
              "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY);\n"
              "INSERT INTO schema_version (version) VALUES (%d);\n",
              m->version);
-    buf_adds(&text, m->text);
+    text_for(sql_is_sqlite(db), str_c(m->text), &text);
     return buf_failed(&text) ? -EIO : sql_script(db, text.data);
 }
 

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-enum { Q_GUILD, Q_ROLES, Q_CHANNELS, Q_OVERWRITES, Q_MEMBERS, Q_MEMBER_ROLES, Q_RECIPIENTS, Q_COUNT };
+enum { Q_GUILD, Q_ROLES, Q_CHANNELS, Q_OVERWRITES, Q_MEMBERS, Q_MEMBER_ROLES, Q_RECIPIENTS, Q_VERSIONS, Q_COUNT };
 
 /* Positions first; @everyone goes to the front whatever its position. */
 static void everyone_first(struct role *roles, unsigned count, uint64_t guild_id)
@@ -148,6 +148,9 @@ int store_channel_for_member(struct sql *db, struct arena *a, uint64_t channel_i
         [Q_RECIPIENTS] = {"SELECT " RECIPIENT_COLUMNS " FROM channel_recipients cr JOIN users u ON u.id = cr.user_id "
                           "WHERE cr.channel_id = $1 ORDER BY u.id",
                           "a"},
+        [Q_VERSIONS] = {"SELECT g.access_version, u.access_version FROM guilds g JOIN users u ON u.id = $2 "
+                        "WHERE g.id = " OF_CHANNEL,
+                        "ab"},
     };
     const struct sql_value params[] = {SQL_I(channel_id), SQL_I(user_id)};
     struct sql_result r[Q_COUNT];
@@ -159,6 +162,10 @@ int store_channel_for_member(struct sql *db, struct arena *a, uint64_t channel_i
         return -ENOENT;
     snapshot_fill(r, a, ret);
     rows_recipients(&r[Q_RECIPIENTS], a, ret->channels, ret->channel_count);
+    if (r[Q_VERSIONS].row_count) {
+        ret->guild_version = sql_id(&r[Q_VERSIONS], 0, 0);
+        ret->user_version = sql_id(&r[Q_VERSIONS], 0, 1);
+    }
     return 0;
 }
 

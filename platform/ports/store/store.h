@@ -128,6 +128,11 @@ int store_guild_invites(struct sql *db, struct arena *a, uint64_t guild_id, stru
 /* A channel's last_message_id is read from the messages themselves (max(id) by primary key), so that a busy channel's
  * row is not written for each message. */
 void store_message_insert(struct commit *c, const struct message *m);
+/* The same on condition that guild and author are as they were when store_channel_for_member read these versions: the
+ * commit fails with -EINVAL when the guild's owner, roles, channels or overwrites, or the author's profile, membership or
+ * roles have changed since. */
+void store_message_insert_checked(struct commit *c, const struct message *m, uint64_t guild_version,
+                                  uint64_t user_version);
 void store_message_update(struct commit *c, const struct message *m);
 void store_message_delete(struct commit *c, uint64_t channel_id, uint64_t message_id);
 void store_messages_delete(struct commit *c, uint64_t channel_id, const uint64_t *ids, unsigned count);

@@ -379,6 +379,35 @@ static void slowmode_and_typing(void)
     api_stop();
 }
 
+/* What the process keeps must never let in, or keep out, who may not or may by now. */
+static void rights_count_at_once(void)
+{
+    begin();
+    char path[128], json[256];
+    for (int i = 0; i < 3; i++) {
+        say(&bob, "{\"content\":\"as it was\"}");
+        snprintf(path, sizeof path, "/channels/%llu/permissions/%llu", U(channel), U(bob.id));
+        expect_int(call(alice.token, "PUT", "{\"type\":1,\"deny\":\"2048\"}", "%s", path), 204);
+        expect_int(call(bob.token, "POST", "{\"content\":\"no\"}", "/channels/%llu/messages", U(channel)), 403);
+        expect_int(code(), 50013);
+        expect_int(call(alice.token, "DELETE", NULL, "%s", path), 204);
+    }
+    say(&bob, "{\"content\":\"before the name\"}");
+    snprintf(json, sizeof json, "{\"nick\":\"bobby\"}");
+    expect_int(call(alice.token, "PATCH", json, "/guilds/%llu/members/%llu", U(guild), U(bob.id)), 200);
+    events_clear();
+    say(&bob, "{\"content\":\"with the name\"}");
+    json_t *e = event_at(EVENT_MESSAGE_CREATE, 0);
+    expect_text(str_c(json_string_value(json_object_get(json_object_get(e, "member"), "nick"))), "bobby");
+    expect_int(call(alice.token, "DELETE", NULL, "/guilds/%llu/members/%llu", U(guild), U(bob.id)), 204);
+    expect_int(call(bob.token, "POST", "{\"content\":\"no\"}", "/channels/%llu/messages", U(channel)), 403);
+    expect_int(code(), 50001);
+    say(&alice, "{\"content\":\"the last\"}");
+    expect_int(call(alice.token, "DELETE", NULL, "/channels/%llu", U(channel)), 200);
+    expect_int(call(alice.token, "POST", "{\"content\":\"no\"}", "/channels/%llu/messages", U(channel)), 404);
+    api_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +424,7 @@ int main(void)
         CO_TEST(a_repeated_nonce_makes_no_second_message),
         CO_TEST(attachments),
         CO_TEST(slowmode_and_typing),
+        CO_TEST(rights_count_at_once),
     };
     return cmocka_run_group_tests_name("messages", tests, NULL, NULL);
 }

@@ -202,12 +202,92 @@ static void a_guild_goes_with_all_that_is_in_it(void)
     db_close();
 }
 
+static struct guild_snapshot seen; /* by bob, in general */
+
+static void look(void)
+{
+    expect_int(store_channel_for_member(db, &arena, GENERAL, BOB, &seen), 0);
+    expect_true(seen.guild_version > 0 && seen.user_version > 0);
+}
+
+/* Bob's next message on what `seen` says. */
+static int say_checked(void)
+{
+    static uint64_t id = 1000;
+    struct message m = message_made(++id);
+    return in_commit(store_message_insert_checked(c, &m, seen.guild_version, seen.user_version));
+}
+
+#define refused_after(call)                                                                                            \
+    do {                                                                                                               \
+        look();                                                                                                        \
+        expect_int(say_checked(), 0);                                                                                  \
+        expect_int(in_commit(call), 0);                                                                                \
+        expect_int(say_checked(), -EINVAL);                                                                            \
+    } while (0)
+#define not_refused_after(call)                                                                                        \
+    do {                                                                                                               \
+        look();                                                                                                        \
+        expect_int(in_commit(call), 0);                                                                                \
+        expect_int(say_checked(), 0);                                                                                  \
+    } while (0)
+
+static void a_checked_message_needs_rights_as_they_were(void)
+{
+    store_open_demo();
+    struct role mod = {.id = MOD, .guild_id = GUILD, .name = STR("mod"), .permissions = 2048};
+    struct role new_role = {.id = 999, .guild_id = GUILD, .name = STR("new"), .mentionable = true};
+    struct overwrite deny = {.id = BOB, .type = 1, .deny = 2048};
+    struct channel general = channel_made(GENERAL, CATEGORY, "g", 2);
+    struct guild guild = {.id = GUILD, .owner_id = BOB, .name = STR("Demo")};
+    struct user bob = user_made(BOB, "bobby", false);
+    struct member muted = member_made(GUILD, BOB), carol = member_made(GUILD, CAROL);
+    uint64_t roles[] = {PAINTER};
+    muted.communication_disabled_until_ms = 1 << 30;
+    refused_after(store_role_update(c, &mod));
+    refused_after(store_role_insert(c, &new_role));
+    refused_after(store_member_role_add(c, GUILD, BOB, MOD));
+    refused_after(store_role_delete(c, GUILD, MOD));
+    general.overwrites = &deny;
+    general.overwrite_count = 1;
+    refused_after(store_channel_update(c, &general));
+    general.overwrite_count = 0;
+    refused_after(store_channel_update(c, &general));
+    general.rate_limit_per_user = 5;
+    refused_after(store_channel_update(c, &general));
+    refused_after(store_member_update(c, &muted));
+    muted.roles = roles;
+    muted.role_count = 1;
+    refused_after(store_member_update(c, &muted));
+    refused_after(store_member_role_remove(c, GUILD, BOB, PAINTER));
+    refused_after(store_user_update(c, &bob));
+    refused_after(store_guild_update(c, &guild));
+    not_refused_after(store_member_delete(c, GUILD, CAROL));
+    not_refused_after(store_member_insert(c, &carol));
+    not_refused_after(store_member_role_add(c, GUILD, CAROL, PAINTER));
+    refused_after(store_channel_delete(c, GENERAL));
+}
+
+static void a_checked_message_needs_its_author_and_guild(void)
+{
+    store_open_demo();
+    refused_after(store_member_delete(c, GUILD, BOB));
+    struct member bob = member_made(GUILD, BOB);
+    expect_int(in_commit(store_member_insert(c, &bob)), 0);
+    refused_after(store_guild_delete(c, GUILD));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(a_message_is_kept_whole),   CO_TEST(history_is_read_newest_first),
-        CO_TEST(a_nonce_makes_one_message), CO_TEST(pins_are_listed_latest_first),
-        CO_TEST(reactions_are_counted),     CO_TEST(a_guild_goes_with_all_that_is_in_it),
+        CO_TEST(a_message_is_kept_whole),
+        CO_TEST(history_is_read_newest_first),
+        CO_TEST(a_nonce_makes_one_message),
+        CO_TEST(pins_are_listed_latest_first),
+        CO_TEST(reactions_are_counted),
+        CO_TEST(a_guild_goes_with_all_that_is_in_it),
+        CO_TEST(a_checked_message_needs_rights_as_they_were),
+        CO_TEST(a_checked_message_needs_its_author_and_guild),
     };
     db_choose(argc, argv);
     return cmocka_run_group_tests_name("store_messages", tests, NULL, NULL);
