@@ -28,7 +28,8 @@ METRIC_DEFINE(closes, METRIC_COUNTER, "guildhall_gateway_closes_total", "Connect
 void conn_send(struct conn *c, const struct buf *json)
 {
     if (c->ws && c->step != CONN_CLOSING && !buf_failed(json))
-        (void)encoder_send_small(c->encoder, &c->begun, c->ws, buf_str(json)); /* on_close tells of a cut one */
+        (void)encoder_send_small(&c->g->log.encoders, c->encoder, &c->begun, c->ws,
+                                 buf_str(json)); /* on_close tells of a cut one */
 }
 
 void conn_send_op(struct conn *c, int op)
@@ -238,12 +239,14 @@ static bool data_read(const struct envelope *e, json_t **ret)
     return json_read(e->data, ret, NULL) == 0;
 }
 
-static int payload_take(struct conn *c, struct str text)
+static int payload_take(struct conn *c, struct str data)
 {
+    BUF_AUTO struct buf json = BUF_INIT(LIMIT_WS_PAYLOAD_JSON_BYTES);
+    struct str text;
     struct envelope e;
     json_t *d;
 
-    if (envelope_scan(text, &e) < 0 || e.op < 0)
+    if (encoder_read(c->encoder, data, &json, &text) < 0 || envelope_scan(text, &e) < 0 || e.op < 0)
         return GATEWAY_CLOSE_DECODE_ERROR;
     const struct step *s = step_of(e.op);
     if (!s)

@@ -1,53 +1,91 @@
-/* The encoder table. A dispatch's frame is head + shared part; the head (WebSocket header, for zlib-stream a stored
- * block, and `{"s":N,`) is written on the stack for each session, nothing is allocated. Loop thread. */
+/* The encoder table. A dispatch's frame is head + shared part; the head (WebSocket header, for a compressed stream a
+ * stored block, and the sequence number) is written on the stack for each session, nothing is allocated. Loop thread.
+ */
 #include "gateway/server/encoder.h"
 
 #include "platform/base/check.h"
 #include "platform/io/ws.h"
+#include "platform/protocol/etf.h"
 #include "platform/protocol/zlib_splice.h"
 
 #include <errno.h>
 
-#define SEQ_HEAD_BYTES   (5 + 20 + 1) /* {"s":N, */
+#define SEQ_HEAD_BYTES   26 /* {"s":N, */
 #define FRAME_HEAD_BYTES 10
 #define WS_FIN_TEXT      0x81
 #define WS_FIN_BINARY    0x82
+#define ETF_GROWTH       3 /* at most: [] takes 6 bytes, as an element */
 
-struct encoder {
-    struct str encoding, compress; /* as in the query; compress may be empty */
+_Static_assert(SEQ_HEAD_BYTES >= ETF_HEAD_BYTES, "a head of either encoding has room");
+
+struct encoding {
+    struct str name;
     bool binary;
-    struct ws_shared *(*share)(struct encoder_context *c, struct str tail);
-    /* Writes what goes before the shared part; at most text.n + ZLIB_SPLICE_HEAD_BYTES. */
-    size_t (*head)(bool first, struct str text, char *out);
-    /* Writes a whole small message; at most text.n + ZLIB_SPLICE_STORED_BYTES. */
-    size_t (*small)(bool first, struct str text, char *out);
+    size_t (*head)(uint64_t seq, char *out); /* at most SEQ_HEAD_BYTES */
+    /* JSON to this encoding; NULL: it is JSON. */
+    int (*tail)(struct str json, struct buf *out);
+    int (*payload)(struct str json, struct buf *out);
+    int (*read)(struct str data, struct buf *out_json);
 };
 
-static struct ws_shared *json_share(struct encoder_context *c, struct str tail)
+struct compression {
+    struct str name; /* empty: none */
+    /* The shared run of a tail; NULL: the tail itself. */
+    int (*run)(struct encoder_context *c, struct str text, struct buf *out);
+    /* Writes what goes before a run: at most text.n + STREAM_HEAD_BYTES. */
+    size_t (*head)(bool first, struct str text, char *out);
+    /* Writes a whole small message: at most text.n + STREAM_STORED_BYTES. */
+    size_t (*stored)(bool first, struct str text, char *out);
+};
+#define STREAM_HEAD_BYTES   ZLIB_SPLICE_HEAD_BYTES
+#define STREAM_STORED_BYTES ZLIB_SPLICE_STORED_BYTES
+
+static size_t json_head(uint64_t seq, char *out)
 {
-    (void)c;
-    return ws_shared_new(tail.p, tail.n);
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do
+        digits[--at] = (char)('0' + seq % 10);
+    while (seq /= 10);
+    memcpy(out, "{\"s\":", 5);
+    memcpy(out + 5, digits + at, sizeof digits - at);
+    size_t n = 5 + sizeof digits - at;
+    out[n++] = ',';
+    return n;
 }
 
-static size_t json_copy(bool first, struct str text, char *out)
+static size_t copy(bool first, struct str text, char *out)
 {
     (void)first;
     memcpy(out, text.p, text.n);
     return text.n;
 }
 
-static struct ws_shared *zlib_share(struct encoder_context *c, struct str tail)
+static int zlib_run(struct encoder_context *c, struct str text, struct buf *out)
 {
-    buf_clear(&c->scratch);
-    if (zlib_splice_run(c->zlib, tail, &c->scratch) < 0)
-        return NULL;
-    return ws_shared_new(c->scratch.data, c->scratch.len);
+    return zlib_splice_run(c->zlib, text, out);
 }
 
-static const struct encoder table[ENCODER_COUNT] = {
-    [ENCODER_JSON] = {{"json", 4}, {NULL, 0}, false, json_share, json_copy, json_copy},
-    [ENCODER_JSON_ZLIB] = {{"json", 4}, {"zlib-stream", 11}, true, zlib_share, zlib_splice_head, zlib_splice_stored},
+static const struct encoding json = {{"json", 4}, false, json_head, NULL, NULL, NULL};
+static const struct encoding etf = {{"etf", 3}, true, etf_head, etf_tail, etf_payload, etf_read};
+static const struct compression none = {{NULL, 0}, NULL, copy, copy};
+static const struct compression zlib = {{"zlib-stream", 11}, zlib_run, zlib_splice_head, zlib_splice_stored};
+
+static const struct encoder {
+    const struct encoding *encoding;
+    const struct compression *compression;
+} table[ENCODER_COUNT] = {
+    [ENCODER_JSON] = {&json, &none},
+    [ENCODER_JSON_ZLIB] = {&json, &zlib},
+    [ENCODER_ETF] = {&etf, &none},
+    [ENCODER_ETF_ZLIB] = {&etf, &zlib},
 };
+
+static bool is_binary(const struct encoder *e)
+{
+    return e->encoding->binary || e->compression->run;
+}
 
 void encoder_context_init(struct encoder_context *c)
 {
@@ -58,6 +96,7 @@ void encoder_context_done(struct encoder_context *c)
 {
     zlib_splice_free(c->zlib);
     buf_done(&c->scratch);
+    buf_done(&c->packed);
     *c = (struct encoder_context){0};
 }
 
@@ -66,7 +105,7 @@ int encoder_find(struct str encoding, struct str compress, enum encoder_kind *re
     struct str wanted = encoding.n ? encoding : STR("json");
 
     for (unsigned i = 0; i < ENCODER_COUNT; i++)
-        if (str_eq(table[i].encoding, wanted) && str_eq(table[i].compress, compress)) {
+        if (str_eq(table[i].encoding->name, wanted) && str_eq(table[i].compression->name, compress)) {
             *ret = (enum encoder_kind)i;
             return 0;
         }
@@ -75,13 +114,27 @@ int encoder_find(struct str encoding, struct str compress, enum encoder_kind *re
 
 void encoder_names(enum encoder_kind kind, struct str *ret_encoding, struct str *ret_compress)
 {
-    *ret_encoding = table[kind].encoding;
-    *ret_compress = table[kind].compress;
+    *ret_encoding = table[kind].encoding->name;
+    *ret_compress = table[kind].compression->name;
 }
 
 struct ws_shared *encoder_share(struct encoder_context *c, enum encoder_kind kind, struct str tail)
 {
-    return table[kind].share(c, tail);
+    const struct encoder *e = &table[kind];
+
+    if (e->encoding->tail) {
+        buf_clear(&c->scratch);
+        if (e->encoding->tail(tail, &c->scratch) < 0)
+            return NULL;
+        tail = buf_str(&c->scratch);
+    }
+    if (e->compression->run) {
+        buf_clear(&c->packed);
+        if (e->compression->run(c, tail, &c->packed) < 0)
+            return NULL;
+        tail = buf_str(&c->packed);
+    }
+    return ws_shared_new(tail.p, tail.n);
 }
 
 /* Source: RFC 6455, section 5.2. Servers do not mask. */
@@ -99,44 +152,46 @@ static size_t frame_head(bool binary, size_t payload, char *out)
     return 2 + bytes;
 }
 
-static size_t seq_head(uint64_t seq, char out[SEQ_HEAD_BYTES])
-{
-    char digits[20];
-    size_t at = sizeof digits;
-
-    do
-        digits[--at] = (char)('0' + seq % 10);
-    while (seq /= 10);
-    memcpy(out, "{\"s\":", 5);
-    memcpy(out + 5, digits + at, sizeof digits - at);
-    size_t n = 5 + sizeof digits - at;
-    out[n++] = ',';
-    return n;
-}
-
 int encoder_send(enum encoder_kind kind, bool *begun, struct ws_conn *ws, uint64_t seq, struct ws_shared *shared)
 {
     const struct encoder *e = &table[kind];
-    char text[SEQ_HEAD_BYTES], head[FRAME_HEAD_BYTES + SEQ_HEAD_BYTES + ZLIB_SPLICE_HEAD_BYTES];
-    char payload[SEQ_HEAD_BYTES + ZLIB_SPLICE_HEAD_BYTES];
-    size_t payload_len = e->head(!*begun, (struct str){text, seq_head(seq, text)}, payload);
-    size_t n = frame_head(e->binary, payload_len + shared->len, head);
+    char text[SEQ_HEAD_BYTES], head[FRAME_HEAD_BYTES + SEQ_HEAD_BYTES + STREAM_HEAD_BYTES];
+    char payload[SEQ_HEAD_BYTES + STREAM_HEAD_BYTES];
+    struct str seq_head = {text, e->encoding->head(seq, text)};
+    size_t payload_len = e->compression->head(!*begun, seq_head, payload);
+    size_t n = frame_head(is_binary(e), payload_len + shared->len, head);
 
     memcpy(head + n, payload, payload_len);
     *begun = true;
     return ws_send_raw(ws, (struct str){head, n + payload_len}, shared);
 }
 
-int encoder_send_small(enum encoder_kind kind, bool *begun, struct ws_conn *ws, struct str json)
+int encoder_send_small(struct encoder_context *c, enum encoder_kind kind, bool *begun, struct ws_conn *ws,
+                       struct str text)
 {
     const struct encoder *e = &table[kind];
-    char frame[FRAME_HEAD_BYTES + ENCODER_SMALL_BYTES + ZLIB_SPLICE_STORED_BYTES];
+    char frame[FRAME_HEAD_BYTES + ETF_GROWTH * ENCODER_SMALL_BYTES + STREAM_STORED_BYTES], head[FRAME_HEAD_BYTES];
 
-    CHECK(json.n <= ENCODER_SMALL_BYTES);
-    size_t payload_len = e->small(!*begun, json, frame + FRAME_HEAD_BYTES);
-    char head[FRAME_HEAD_BYTES];
-    size_t n = frame_head(e->binary, payload_len, head);
+    CHECK(text.n <= ENCODER_SMALL_BYTES);
+    if (e->encoding->payload) {
+        buf_clear(&c->scratch);
+        CHECK(e->encoding->payload(text, &c->scratch) == 0);
+        text = buf_str(&c->scratch);
+        CHECK(text.n <= (size_t)ETF_GROWTH * ENCODER_SMALL_BYTES);
+    }
+    size_t payload_len = e->compression->stored(!*begun, text, frame + FRAME_HEAD_BYTES);
+    size_t n = frame_head(is_binary(e), payload_len, head);
     memcpy(frame + FRAME_HEAD_BYTES - n, head, n);
     *begun = true;
     return ws_send_raw(ws, (struct str){frame + FRAME_HEAD_BYTES - n, n + payload_len}, NULL);
+}
+
+int encoder_read(enum encoder_kind kind, struct str data, struct buf *out, struct str *ret_json)
+{
+    const struct encoding *e = table[kind].encoding;
+    int r = e->read ? e->read(data, out) : 0;
+
+    if (r == 0)
+        *ret_json = e->read ? buf_str(out) : data;
+    return r;
 }

@@ -34,6 +34,7 @@
 
 /* gateway */
 #define LIMIT_WS_PAYLOAD_BYTES        4096        /* one payload from a client; over it close 4002 */
+#define LIMIT_WS_PAYLOAD_JSON_BYTES   (32u << 10) /* the same from ETF as JSON; escaped control characters take six */
 #define LIMIT_WS_SENDS_PER_MINUTE     120         /* over it close 4008 */
 #define LIMIT_WS_QUEUE_BYTES          (8u << 20)  /* unsent bytes of a session beyond READY/GUILD_CREATE; over it cut */
 #define LIMIT_WS_CLIENT_PAYLOAD_BYTES (64u << 20) /* one inflated message from an upstream; over it reconnect */
