@@ -2,14 +2,19 @@
 #include "gateway/server/guild_state.h"
 
 #include "platform/base/check.h"
+#include "platform/base/clock.h"
 #include "platform/base/jw.h"
 #include "platform/base/limits.h"
 #include "platform/base/mem.h"
+#include "platform/base/snowflake.h"
 #include "platform/model/permissions.h"
 #include "platform/protocol/envelope.h"
 #include "platform/protocol/json_text.h"
 
 #include <errno.h>
+
+/* An event of before the snapshot comes within this time of it. */
+#define COUNTED_KEEP_MS 300000
 
 /* --- owned text ------------------------------------------------------------------------------------------------------
  */
@@ -87,6 +92,7 @@ void guild_state_free(struct guild_state *s)
     map_done(&s->channel_slots);
     map_done(&s->members);
     map_done(&s->touched);
+    map_done(&s->counted);
     text_free(&s->json);
     mem_free(s);
 }
@@ -381,23 +387,29 @@ static void touch(struct guild_state *s, uint64_t user_id)
         map_put(&s->touched, user_id, s);
 }
 
-static enum state_change member_add(struct guild_state *s, struct str json)
+/* Whether an event changes the count does not depend on whom the map holds: a member may be read from the store before
+ * the event that tells of it comes. */
+static void count_change(struct guild_state *s, const struct event *e, int by)
 {
-    uint64_t user_id = member_user(json);
+    if (s->counted.count && (int64_t)snowflake_ms(e->id) > s->loaded_ms + COUNTED_KEEP_MS)
+        map_done(&s->counted);
+    if (!map_get(&s->counted, e->id) && s->member_count + by >= 0)
+        s->member_count += by;
+}
+
+static enum state_change member_add(struct guild_state *s, const struct event *e)
+{
+    uint64_t user_id = member_user(e->data);
 
     if (!user_id)
         return STATE_SAME;
     touch(s, user_id);
-    bool known = guild_state_member(s, user_id) != NULL;
+    count_change(s, e, 1);
     /* Nobody asks for a member that has no session here, unless all are kept. */
-    if (!known && !s->members_complete && !s->loading_members) {
-        s->member_count++;
+    if (!guild_state_member(s, user_id) && !s->members_complete && !s->loading_members)
         return STATE_SAME;
-    }
-    if (!member_put(s, user_id, json))
+    if (!member_put(s, user_id, e->data))
         return STATE_SAME;
-    if (!known)
-        s->member_count++;
     if (s->members_complete && s->members.count > LIMIT_GUILD_MEMBERS_KEPT)
         guild_state_members_forget(s);
     return STATE_MEMBER;
@@ -415,16 +427,15 @@ static enum state_change member_update(struct guild_state *s, struct str json)
     return member_put(s, user_id, json) ? STATE_MEMBER : STATE_SAME;
 }
 
-static enum state_change member_remove(struct guild_state *s, struct str json)
+static enum state_change member_remove(struct guild_state *s, const struct event *e)
 {
-    uint64_t user_id = member_user(json);
+    uint64_t user_id = member_user(e->data);
 
     if (!user_id)
         return STATE_SAME;
     touch(s, user_id);
+    count_change(s, e, -1);
     struct state_member *m = guild_state_member(s, user_id);
-    if ((m || !s->members_complete) && s->member_count > 0)
-        s->member_count--;
     if (m && m->sessions)
         return STATE_MEMBER_GONE;
     guild_state_member_drop(s, user_id);
@@ -453,8 +464,6 @@ void guild_state_members_end(struct guild_state *s, bool complete)
     s->loading_members = false;
     map_done(&s->touched);
     s->members_complete = complete;
-    if (complete)
-        s->member_count = (int64_t)s->members.count;
 }
 
 void guild_state_members_forget(struct guild_state *s)
@@ -476,6 +485,9 @@ void guild_state_load(struct guild_state *s, const struct guild_snapshot *snap)
     guild_write(&json, &snap->guild, NULL, 0, false);
     guild_put(s, buf_str(&json));
     s->member_count = snap->guild.member_count;
+    s->loaded_ms = clock_wall_ms();
+    for (unsigned i = 0; i < snap->counted_count; i++)
+        map_put(&s->counted, snap->counted[i], s);
     for (unsigned i = 0; i < snap->role_count; i++) {
         buf_clear(&json);
         role_write(&json, &snap->roles[i]);
@@ -529,11 +541,11 @@ enum state_change guild_state_apply(struct guild_state *s, const struct event *e
     case EVENT_CHANNEL_DELETE:
         return channel_gone(s, e, ret_slot);
     case EVENT_GUILD_MEMBER_ADD:
-        return member_add(s, e->data);
+        return member_add(s, e);
     case EVENT_GUILD_MEMBER_UPDATE:
         return member_update(s, e->data);
     case EVENT_GUILD_MEMBER_REMOVE:
-        return member_remove(s, e->data);
+        return member_remove(s, e);
     case EVENT_MESSAGE_CREATE:
         last_message(s, e->channel_id, json_member_id(e->data, STR("id")));
         return STATE_SAME;

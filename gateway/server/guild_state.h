@@ -25,9 +25,11 @@ struct state_channel {
 
 struct guild_state {
     uint64_t id;
-    struct guild guild; /* id and owner_id only */
-    struct str json;    /* owned; the guild object without its lists and counts */
-    int64_t member_count;
+    struct guild guild;     /* id and owner_id only */
+    struct str json;        /* owned; the guild object without its lists and counts */
+    int64_t member_count;   /* every coming and going since the snapshot, but for those it counted already */
+    struct map counted;     /* ids of these events; empty again COUNTED_KEEP_MS after the snapshot */
+    int64_t loaded_ms;      /* wall clock */
     struct role *roles;     /* id, guild_id and permissions only; roles[0] is @everyone */
     struct str *role_jsons; /* owned, beside roles */
     unsigned role_count, role_cap;

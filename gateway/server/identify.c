@@ -10,18 +10,14 @@
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
 #include "platform/io/co.h"
-#include "platform/ports/kv.h"
+#include "platform/ports/starts.h"
 #include "platform/ports/store/store.h"
 #include "platform/protocol/intents.h"
 
 #include <errno.h>
-#include <stdio.h>
 
-#define SESSION_STARTS      LIMIT_IDENTIFIES_PER_DAY
-#define SESSION_STARTS_MS   86400000
-#define IDENTIFY_SPACING_MS 5000
-#define TURN_WAIT_MS        1000
-#define TURN_STEP_MS        50
+#define TURN_WAIT_MS 1000
+#define TURN_STEP_MS 50
 
 METRIC_DEFINE(identified, METRIC_COUNTER, "guildhall_gateway_identifies_total", "Sessions that got READY");
 METRIC_DEFINE(limited, METRIC_COUNTER, "guildhall_gateway_identifies_limited_total",
@@ -107,19 +103,15 @@ static void turn_wait(const struct identify *i, int64_t wait_ms)
 /* Where kv is away, nobody is kept out. */
 static int limits_check(struct identify *i)
 {
-    char starts[64], spacing[64];
-    unsigned concurrency = i->g->options.max_concurrency;
+    struct start_limits l = start_limits_of(i->has_application ? &i->application : NULL, i->g->options.max_concurrency);
+    int64_t wait_ms;
 
     if (!i->user.bot || !i->g->options.limits)
         return 0;
-    snprintf(starts, sizeof starts, "sess:%llu", (unsigned long long)i->user.id);
-    snprintf(spacing, sizeof spacing, "ident:%llu:%u", (unsigned long long)i->user.id, i->request.shard % concurrency);
-    const struct kv_bucket buckets[] = {{starts, SESSION_STARTS, SESSION_STARTS_MS}, {spacing, 1, IDENTIFY_SPACING_MS}};
-    struct kv_bucket_state states[2];
-    if (kv_buckets_take(i->g->ports->kv, buckets, 2, states) < 0 || (states[0].allowed && states[1].allowed))
+    if (start_take(i->g->ports->kv, i->user.id, i->request.shard, &l, &wait_ms) < 0 || wait_ms == 0)
         return 0;
     metric_add(&limited, 1);
-    turn_wait(i, states[states[0].allowed ? 1 : 0].reset_after_ms);
+    turn_wait(i, wait_ms);
     return TRY_AGAIN;
 }
 

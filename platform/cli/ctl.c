@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STARTS_CONCURRENCY_MAX 4096
+#define STARTS_MAX             1000000
+
 static struct {
     struct platform platform;
     int (*tool)(void);
@@ -71,6 +74,30 @@ static int tool_token(void)
     return r;
 }
 
+/* starts APPLICATION_ID MAX_CONCURRENCY STARTS_A_DAY: identify limits of a bot, from its next IDENTIFY on. */
+static int tool_starts(void)
+{
+    struct arena a = {0};
+    struct commit c;
+    uint64_t id, concurrency, starts;
+
+    if (self.word_count != 3 || snowflake_parse(str_c(self.words[0]), &id) < 0 ||
+        str_to_u64(str_c(self.words[1]), &concurrency) < 0 || concurrency > STARTS_CONCURRENCY_MAX ||
+        str_to_u64(str_c(self.words[2]), &starts) < 0 || starts > STARTS_MAX) {
+        fprintf(stderr, "guildhall: ctl starts APPLICATION_ID MAX_CONCURRENCY STARTS_A_DAY (0: as the deployment)\n");
+        return -EINVAL;
+    }
+    commit_init(&c, &a);
+    store_application_limits_set(&c, id, (int64_t)concurrency, (int64_t)starts);
+    int r = commit_run(&c, &self.platform.ports);
+    if (r == -ENODATA) {
+        fprintf(stderr, "guildhall: no application %s\n", self.words[0]);
+        r = -ENOENT;
+    }
+    arena_done(&a);
+    return r;
+}
+
 static const struct tool {
     const char *name;
     int (*run)(void);
@@ -81,6 +108,8 @@ static const struct tool {
     {"seed", tool_seed, true, "create what --seed FILE says in --database-url"},
     {"token", tool_token, true,
      "token [reset] USER_ID: print a token of that user; reset voids the others within a minute"},
+    {"starts", tool_starts, false,
+     "starts APPLICATION_ID MAX_CONCURRENCY STARTS_A_DAY: identify limits of that bot; 0: as the deployment"},
     {"chat", NULL, false, "speak as --token in --upstream from the terminal, and watch what comes back"},
 };
 

@@ -169,7 +169,9 @@ static int application_create(struct seed *s, json_t *o, const struct user *bot)
                                .description = STR(""),
                                .verify_key = str_c(key_hex),
                                .bot_public = !is_public || json_is_true(is_public),
-                               .flags = flags};
+                               .flags = flags,
+                               .max_concurrency = json_integer_value(json_object_get(o, "max_concurrency")),
+                               .session_starts = json_integer_value(json_object_get(o, "session_starts"))};
     struct commit c;
     commit_init(&c, &s->arena);
     store_application_insert(&c, &app);

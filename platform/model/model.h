@@ -33,6 +33,7 @@ struct application {
         custom_install_url;
     bool bot_public, bot_require_code_grant;
     int64_t flags;
+    int64_t max_concurrency, session_starts; /* identify limits of its own; 0: the deployment's */
 };
 
 struct overwrite {
@@ -142,4 +143,6 @@ struct guild_snapshot {
     unsigned member_count;
     /* Of store_channel_for_member with a member: what the rows' versions were (see store_message_insert_checked). */
     uint64_t guild_version, user_version;
+    uint64_t *counted; /* recent GUILD_MEMBER_ADD and _REMOVE events that guild.member_count knows of */
+    unsigned counted_count;
 };

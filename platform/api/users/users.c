@@ -150,7 +150,7 @@ enum api_error user_me_modify(struct api_ctx *x)
     commit_init(&c, x->arena);
     if (fresh.n && (e = password_change(x, &u, fresh, &c)) != API_OK)
         return e;
-    store_user_update(&c, &u);
+    store_user_rename(&c, &u);
     r = user_update_tell(x, &c, &u);
     if (r == 0)
         r = commit_run(&c, x->ports);

@@ -3,7 +3,7 @@
 
 #define APPLICATION_COLUMNS                                                                                            \
     "id, owner_id, bot_id, name, description, icon, verify_key, interactions_endpoint_url, tags, redirect_uris, "      \
-    "custom_install_url, bot_public, bot_require_code_grant, flags"
+    "custom_install_url, bot_public, bot_require_code_grant, flags, max_concurrency, session_starts"
 
 static struct str or_empty_list(struct str json)
 {
@@ -19,12 +19,13 @@ void store_application_insert(struct commit *c, const struct application *app)
 {
     commit_sql(c, 1,
                "INSERT INTO applications (" APPLICATION_COLUMNS ") "
-               "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+               "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
                SQL_I(app->id), SQL_I(app->owner_id), SQL_ID(app->bot_id), SQL_S(app->name),
                SQL_S(or_empty(app->description)), SQL_S(app->icon), SQL_S(or_empty(app->verify_key)),
                SQL_S(app->interactions_endpoint_url), SQL_S(or_empty_list(app->tags_json)),
                SQL_S(or_empty_list(app->redirect_uris_json)), SQL_S(app->custom_install_url), SQL_I(app->bot_public),
-               SQL_I(app->bot_require_code_grant), SQL_I(app->flags));
+               SQL_I(app->bot_require_code_grant), SQL_I(app->flags), SQL_I(app->max_concurrency),
+               SQL_I(app->session_starts));
 }
 
 void store_application_update(struct commit *c, const struct application *app)
@@ -37,6 +38,12 @@ void store_application_update(struct commit *c, const struct application *app)
                SQL_S(app->icon), SQL_S(app->interactions_endpoint_url), SQL_S(or_empty_list(app->tags_json)),
                SQL_S(or_empty_list(app->redirect_uris_json)), SQL_S(app->custom_install_url), SQL_I(app->bot_public),
                SQL_I(app->bot_require_code_grant), SQL_I(app->flags));
+}
+
+void store_application_limits_set(struct commit *c, uint64_t id, int64_t max_concurrency, int64_t session_starts)
+{
+    commit_sql(c, 1, "UPDATE applications SET max_concurrency = $2, session_starts = $3 WHERE id = $1", SQL_I(id),
+               SQL_I(max_concurrency), SQL_I(session_starts));
 }
 
 static void rows_application(const struct sql_result *r, int row, struct application *ret)
@@ -56,6 +63,8 @@ static void rows_application(const struct sql_result *r, int row, struct applica
         .bot_public = sql_int(r, row, 11) != 0,
         .bot_require_code_grant = sql_int(r, row, 12) != 0,
         .flags = sql_int(r, row, 13),
+        .max_concurrency = sql_int(r, row, 14),
+        .session_starts = sql_int(r, row, 15),
     };
 }
 

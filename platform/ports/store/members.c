@@ -64,11 +64,13 @@ void store_member_insert(struct commit *c, const struct member *m)
                SQL_I(m->premium_since_ms), SQL_I(m->communication_disabled_until_ms), SQL_I(m->deaf), SQL_I(m->mute),
                SQL_I(m->pending), SQL_I(m->flags));
     member_roles_insert(c, m);
+    rows_member_names_put(c, m->guild_id, m->user.id);
     commit_sql(c, 1, "UPDATE guilds SET member_count = member_count + 1 WHERE id = $1", SQL_I(m->guild_id));
 }
 
 void store_member_update(struct commit *c, const struct member *m)
 {
+    rows_member_names_drop(c, m->guild_id, m->user.id);
     commit_sql(c, 1,
                "UPDATE members SET nick = $3, avatar = $4, premium_since_ms = $5, "
                "communication_disabled_until_ms = $6, deaf = $7, mute = $8, pending = $9, flags = $10 "
@@ -76,6 +78,7 @@ void store_member_update(struct commit *c, const struct member *m)
                SQL_I(m->guild_id), SQL_I(m->user.id), SQL_S(m->nick), SQL_S(m->avatar), SQL_I(m->premium_since_ms),
                SQL_I(m->communication_disabled_until_ms), SQL_I(m->deaf), SQL_I(m->mute), SQL_I(m->pending),
                SQL_I(m->flags));
+    rows_member_names_put(c, m->guild_id, m->user.id);
     commit_sql(c, 0, "DELETE FROM member_roles WHERE guild_id = $1 AND user_id = $2", SQL_I(m->guild_id),
                SQL_I(m->user.id));
     member_roles_insert(c, m);
@@ -83,6 +86,7 @@ void store_member_update(struct commit *c, const struct member *m)
 
 void store_member_delete(struct commit *c, uint64_t guild_id, uint64_t user_id)
 {
+    rows_member_names_drop(c, guild_id, user_id);
     commit_sql(c, 1, "DELETE FROM members WHERE guild_id = $1 AND user_id = $2", SQL_I(guild_id), SQL_I(user_id));
     commit_sql(c, 1, "UPDATE guilds SET member_count = member_count - 1 WHERE id = $1", SQL_I(guild_id));
 }
@@ -204,37 +208,4 @@ int store_user_members(struct sql *db, struct arena *a, uint64_t user_id, unsign
     *ret_count = (unsigned)r[0].row_count;
     rows_guild_roles(&r[1], a, *ret, *ret_count);
     return 0;
-}
-
-/* `prefix` as a LIKE pattern: its own wildcards are taken literally. */
-static struct str like_prefix(struct arena *a, struct str prefix)
-{
-    char *text = arena_alloc(a, prefix.n * 2 + 2), *p = text;
-
-    for (size_t i = 0; i < prefix.n; i++) {
-        if (strchr("%_!", prefix.p[i]) && prefix.p[i])
-            *p++ = '!';
-        *p++ = prefix.p[i];
-    }
-    *p++ = '%';
-    return (struct str){text, (size_t)(p - text)};
-}
-
-#define MEMBER_MATCHES                                                                                                 \
-    "m.guild_id = $1 AND (lower(u.username) LIKE lower($2) ESCAPE '!' OR lower(u.global_name) LIKE lower($2) "         \
-    "ESCAPE '!' OR lower(m.nick) LIKE lower($2) ESCAPE '!')"
-
-int store_members_search(struct sql *db, struct arena *a, uint64_t guild_id, struct str prefix, unsigned limit,
-                         struct member **ret, unsigned *ret_count)
-{
-    const struct sql_value params[] = {SQL_I(guild_id), SQL_S(like_prefix(a, prefix)), SQL_I(limit)};
-
-    return members_read(db, a,
-                        "SELECT " MEMBER_COLUMNS
-                        " FROM members m JOIN users u ON u.id = m.user_id WHERE " MEMBER_MATCHES
-                        " ORDER BY m.user_id LIMIT $3",
-                        "SELECT mr.user_id, mr.role_id FROM member_roles mr WHERE mr.guild_id = $1 AND mr.user_id IN "
-                        "(SELECT m.user_id FROM members m JOIN users u ON u.id = m.user_id WHERE " MEMBER_MATCHES
-                        " ORDER BY m.user_id LIMIT $3) ORDER BY mr.user_id, mr.role_id",
-                        params, 3, ret, ret_count);
 }

@@ -34,7 +34,7 @@ static int version_read(struct sql *db, int *ret_version)
 }
 
 /* The lines of a migration that are for this database: "--[postgresql]" and "--[sqlite]" begin what only one of them
- * gets. */
+ * gets, "--[both]" ends it. */
 static void text_for(bool sqlite, struct str text, struct buf *out)
 {
     bool mine = true;
@@ -42,7 +42,8 @@ static void text_for(bool sqlite, struct str text, struct buf *out)
         const char *end = memchr(text.p, '\n', text.n);
         struct str line = {text.p, end ? (size_t)(end - text.p) + 1 : text.n};
         if (str_starts(line, STR("--[")))
-            mine = str_starts(line, sqlite ? STR("--[sqlite]") : STR("--[postgresql]"));
+            mine = str_starts(line, STR("--[both]")) ||
+                   str_starts(line, sqlite ? STR("--[sqlite]") : STR("--[postgresql]"));
         else if (mine)
             buf_add_str(out, line);
         text = (struct str){text.p + line.n, text.n - line.n};

@@ -44,6 +44,13 @@ struct member *rows_members(const struct sql_result *r, struct arena *a);
 /* Rows of (user_id, role_id), both in rising order of user_id, to the members' role lists. */
 void rows_member_roles(const struct sql_result *r, struct arena *a, struct member *members, unsigned member_count);
 
+/* The rows a member is (or a user's memberships are) searched by: dropped before a change of name or membership, put
+ * after it. */
+void rows_member_names_drop(struct commit *c, uint64_t guild_id, uint64_t user_id);
+void rows_member_names_put(struct commit *c, uint64_t guild_id, uint64_t user_id);
+void rows_user_names_drop(struct commit *c, uint64_t user_id);
+void rows_user_names_put(struct commit *c, uint64_t user_id);
+
 /* Reads with one parameter. 0 or sql_read's errors; rows_one also -ENOENT when there is no row. */
 int rows_all(struct sql *db, struct arena *a, const char *text, struct sql_value key, struct sql_result *ret);
 int rows_one(struct sql *db, struct arena *a, const char *text, struct sql_value key, struct sql_result *ret);

@@ -18,6 +18,18 @@ static void everyone_first(struct role *roles, unsigned count, uint64_t guild_id
         }
 }
 
+/* A snapshot of a whole guild has no recipients; in their place it has these. The statement's words are those of the
+ * index outbox_members. */
+enum { Q_COUNTED = Q_RECIPIENTS };
+#define COUNTED_EVENTS "SELECT id FROM outbox WHERE topic = $1 AND type IN ('GUILD_MEMBER_ADD', 'GUILD_MEMBER_REMOVE')"
+
+static void counted_fill(const struct sql_result *r, struct arena *a, struct guild_snapshot *ret)
+{
+    ret->counted = ARENA_ARRAY(a, uint64_t, (size_t)r->row_count);
+    for (int i = 0; i < r->row_count; i++)
+        ret->counted[ret->counted_count++] = sql_id(r, i, 0);
+}
+
 static void snapshot_fill(const struct sql_result *r, struct arena *a, struct guild_snapshot *ret)
 {
     *ret = (struct guild_snapshot){0};
@@ -83,16 +95,18 @@ int store_guild_snapshot(struct sql *db, struct arena *a, uint64_t guild_id, uns
                             "(mr.user_id = $2 OR mr.user_id IN (SELECT user_id FROM members WHERE guild_id = $1 "
                             "ORDER BY user_id LIMIT $3)) ORDER BY mr.user_id, mr.role_id",
                             "abc"},
+        [Q_COUNTED] = {COUNTED_EVENTS, "a"},
     };
     const struct sql_value params[] = {SQL_I(guild_id), SQL_I(always), SQL_I(members_max)};
-    struct sql_result r[Q_MEMBER_ROLES + 1];
-    int err = snapshot_read(db, a, queries, Q_MEMBER_ROLES + 1, params, r);
+    struct sql_result r[Q_COUNTED + 1];
+    int err = snapshot_read(db, a, queries, Q_COUNTED + 1, params, r);
 
     if (err < 0)
         return err;
     if (r[Q_GUILD].row_count == 0)
         return -ENOENT;
     snapshot_fill(r, a, ret);
+    counted_fill(&r[Q_COUNTED], a, ret);
     members_trim(ret, members_max, always);
     return 0;
 }

@@ -30,7 +30,8 @@ int store_outbox_get(struct sql *db, struct arena *a, uint64_t event_id, struct 
 /* --- users, tokens (users.c) -------------------------------------------------------------------------------------- */
 void store_user_insert(struct commit *c,
                        const struct user *u); /* -EEXIST from the commit: id, email or username taken */
-void store_user_update(struct commit *c, const struct user *u);
+void store_user_update(struct commit *c, const struct user *u); /* username and display name as they were */
+void store_user_rename(struct commit *c, const struct user *u); /* the same, also where they changed */
 int store_user_get(struct sql *db, struct arena *a, uint64_t id, struct user *ret);
 int store_user_get_by_email(struct sql *db, struct arena *a, struct str email, struct user *ret);
 int store_user_get_by_username(struct sql *db, struct arena *a, struct str username, struct user *ret);
@@ -52,7 +53,8 @@ int store_fixed_tokens(struct sql *db, struct arena *a, struct str **ret_tokens,
 /* --- applications (applications.c) ---------------------------------------------------------------------------------
  */
 void store_application_insert(struct commit *c, const struct application *app);
-void store_application_update(struct commit *c, const struct application *app);
+void store_application_update(struct commit *c, const struct application *app); /* but for the identify limits */
+void store_application_limits_set(struct commit *c, uint64_t id, int64_t max_concurrency, int64_t session_starts);
 int store_application_get(struct sql *db, struct arena *a, uint64_t id, struct application *ret);
 int store_applications_of(struct sql *db, struct arena *a, uint64_t owner_id, struct application **ret,
                           unsigned *ret_count);
@@ -113,7 +115,7 @@ int store_user_members(struct sql *db, struct arena *a, uint64_t user_id, unsign
 /* Those of the ids that are members, by rising id. */
 int store_members_get(struct sql *db, struct arena *a, uint64_t guild_id, const uint64_t *ids, unsigned count,
                       struct member **ret, unsigned *ret_count);
-/* Username, display name or nick begins with prefix, whatever its case; by rising id. */
+/* Username, display name or nick begins with prefix, whatever its case: the first by name, in order of rising id. */
 int store_members_search(struct sql *db, struct arena *a, uint64_t guild_id, struct str prefix, unsigned limit,
                          struct member **ret, unsigned *ret_count);
 

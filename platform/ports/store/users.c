@@ -65,6 +65,13 @@ void store_user_update(struct commit *c, const struct user *u)
                SQL_I(u->accent_color));
 }
 
+void store_user_rename(struct commit *c, const struct user *u)
+{
+    rows_user_names_drop(c, u->id);
+    store_user_update(c, u);
+    rows_user_names_put(c, u->id);
+}
+
 static int user_get(struct sql *db, struct arena *a, const char *text, struct sql_value key, struct user *ret)
 {
     struct sql_result r;

@@ -1,6 +1,8 @@
 /* Accounts, users, DMs, applications, bots and how they are added; tokens and their end. */
 #include "tests/contract/api/fixture.h"
 
+#include "platform/ports/starts.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -232,14 +234,24 @@ static void tells_the_gateway(void)
     expect_int(int_at("session_start_limit.total"), 1000);
     expect_int(int_at("session_start_limit.remaining"), 1000);
     expect_int(int_at("session_start_limit.max_concurrency"), 1);
-    char key[64];
-    snprintf(key, sizeof key, "sess:%llu", U(bot.id));
-    struct kv_bucket b = {key, 1000, 86400000};
-    struct kv_bucket_state s;
-    expect_int(kv_buckets_take(ports.kv, &b, 1, &s), 0);
+    struct start_limits l = start_limits_of(NULL, 1);
+    int64_t wait_ms;
+    expect_int(start_take(ports.kv, bot.id, 0, &l, &wait_ms), 0);
+    expect_int(wait_ms, 0);
     expect_int(call(bot.token, "GET", NULL, "/gateway/bot"), 200);
     expect_int(int_at("session_start_limit.remaining"), 999);
     expect_true(int_at("session_start_limit.reset_after") > 86000000);
+    /* limits of its own */
+    struct arena a = {0};
+    struct commit c;
+    commit_init(&c, &a);
+    store_application_limits_set(&c, bot.id, 16, 2000);
+    expect_int(commit_run(&c, &ports), 0);
+    arena_done(&a);
+    expect_int(call(bot.token, "GET", NULL, "/gateway/bot"), 200);
+    expect_int(int_at("session_start_limit.total"), 2000);
+    expect_int(int_at("session_start_limit.remaining"), 1999);
+    expect_int(int_at("session_start_limit.max_concurrency"), 16);
     expect_int(call(alice.token, "GET", NULL, "/gateway/bot"), 403);
     expect_int(code(), 20002);
     api_stop();

@@ -414,6 +414,24 @@ static void changes_members(void)
     expect_true(count == 1 && list[0].user.id == 2 && list[0].role_count == 1);
     expect_int(store_members_search(db, &memory, 100, STR("_o"), 10, &list, &count), 0);
     expect_int(count, 0);
+    expect_int(store_members_search(db, &memory, 100, STR(""), 2, &list, &count), 0);
+    expect_int(count, 2);
+    /* a new name takes the old one's place, and the nick stays */
+    struct user bob;
+    expect_int(store_user_get(db, &memory, 2, &bob), 0);
+    bob.username = STR("robert");
+    bob.global_name = STR("Zoe \xf0\x9f\x8e\xb2");
+    begin();
+    store_user_rename(&c, &bob);
+    expect_int(end(), 0);
+    static const struct {
+        const char *query;
+        unsigned found;
+    } searches[] = {{"bobb", 1}, {"ROB", 1}, {"zoe", 1}, {"zoe \xf0\x9f\x8e\xb2", 1}, {"zoe\x7f", 0}};
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
+        expect_int(store_members_search(db, &memory, 100, str_c(searches[i].query), 10, &list, &count), 0);
+        expect_int(count, searches[i].found);
+    }
     expect_int(store_user_members(db, &memory, 2, 10, &list, &count), 0);
     expect_true(count == 1 && list[0].guild_id == 100 && list[0].role_count == 1);
     begin();
@@ -422,6 +440,8 @@ static void changes_members(void)
     begin();
     store_member_delete(&c, 100, 2);
     expect_int(end(), -ENODATA);
+    expect_int(store_members_search(db, &memory, 100, STR("rob"), 10, &list, &count), 0);
+    expect_int(count, 0);
     expect_int(store_member_get(db, &memory, 100, 2, &m), -ENOENT);
     struct guild g;
     expect_int(store_guild_get(db, &memory, 100, &g), 0);
