@@ -70,7 +70,12 @@
 #define LIMIT_AMQP_HEARTBEAT_S      10      /* a broker silent for two of them is gone */
 #define LIMIT_AMQP_SILENCE_MS       20000   /* a broker that takes no bytes for so long is gone */
 #define LIMIT_BUS_NODE_QUEUE        1000000 /* events of a node at the broker; over it the oldest go: the numbers tell */
-#define LIMIT_BUS_CONFIRM_MS        5000    /* then the publish fails; the outbox publishes it later */
+#define LIMIT_BUS_BATCH_EVENTS      64      /* events to the same nodes that share a message */
+#define LIMIT_BUS_BATCH_BYTES       (256u << 10) /* the same in bytes */
+#define LIMIT_BUS_CONFIRM_MS        5000         /* then the publish fails; the outbox publishes it later */
+
+/* publishing (platform/ports/publish.c) */
+#define LIMIT_PUBLISH_EVENTS 1024 /* numbered and published in one step; those behind them follow in the next */
 
 /* Redis */
 #define LIMIT_REDIS_PENDING          65536       /* commands without a reply; over it -EAGAIN */

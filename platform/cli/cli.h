@@ -24,7 +24,8 @@ struct platform_urls {
     const char *database; /* never NULL */
     int database_connections;
     const char *redis, *amqp; /* NULL: embedded */
-    const char *objects_dir;  /* NULL: in memory */
+    bool bus_durable;
+    const char *objects_dir; /* NULL: in memory */
     struct str secret;
 };
 

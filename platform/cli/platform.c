@@ -57,6 +57,8 @@ int platform_open(struct platform *p, const struct platform_urls *urls, struct b
     if (p->ports.kv)
         p->ports.bus = bus_open(urls->amqp, err);
     if (p->ports.bus)
+        bus_set_durable(p->ports.bus, urls->bus_durable);
+    if (p->ports.bus)
         p->ports.objects = objects_open(urls->objects_dir, err);
     if (!p->ports.objects) {
         platform_close(p);

@@ -55,6 +55,7 @@ int serve_full_stack_urls(struct platform_urls *ret, struct buf *err)
         .database_connections = (int)setting_int(SETTING_database_connections),
         .redis = setting_str(SETTING_redis_url),
         .amqp = setting_str(SETTING_amqp_url),
+        .bus_durable = setting_bool(SETTING_bus_durable),
         .objects_dir = serve_path(SETTING_objects_dir),
         .secret = str_c(setting_str(SETTING_secret)),
     };

@@ -18,6 +18,17 @@ bool bus_is_embedded(const struct bus *b);
 /* Coroutine only. 0: confirmed. -EAGAIN (full), -EHOSTDOWN, -EIO, -ETIMEDOUT (LIMIT_BUS_CONFIRM_MS): not known to be
  * there; the outbox publishes it again. No nodes: 0 at once. */
 int bus_publish(struct bus *b, const struct event *e, const char *const *node_ids, unsigned node_count);
+/* Several at once, of any topics, in this order: what goes to the same nodes shares messages, and each is told its own
+ * error. Coroutine only. */
+struct bus_publication {
+    const struct event *event;
+    const char *const *node_ids;
+    unsigned node_count;
+    int error; /* bus_publish's */
+};
+void bus_publish_many(struct bus *b, struct bus_publication *publications, unsigned count);
+/* Whether a restart of the broker keeps what was published to it (the default). */
+void bus_set_durable(struct bus *b, bool durable);
 /* To every subscriber, gateway nodes and api processes alike (tokens revoked): at most once for those who are up. */
 int bus_broadcast(struct bus *b, const struct event *e);
 

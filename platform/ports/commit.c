@@ -4,7 +4,6 @@
 
 #include "platform/base/check.h"
 #include "platform/base/log.h"
-#include "platform/base/metrics.h"
 #include "platform/base/snowflake.h"
 #include "platform/ports/bus.h"
 #include "platform/ports/kv.h"
@@ -12,9 +11,6 @@
 #include "platform/ports/store/store.h"
 
 #include <errno.h>
-
-METRIC_DEFINE(published, METRIC_COUNTER, "guildhall_events_published_total", "Events confirmed by the bus");
-METRIC_DEFINE(deferred, METRIC_COUNTER, "guildhall_events_deferred_total", "Events left to the outbox: bus or kv away");
 
 void commit_init(struct commit *c, struct arena *a)
 {
@@ -60,36 +56,6 @@ struct event *commit_event(struct commit *c, enum event_type type, uint64_t topi
     return e;
 }
 
-/* Numbers are taken in one step so that the events of one commit stand together in their topic. */
-int commit_publish(struct arena *a, const struct ports *p, struct event *events, unsigned count)
-{
-    uint64_t *topics = ARENA_ARRAY(a, uint64_t, count);
-    uint64_t *ids = ARENA_ARRAY(a, uint64_t, count);
-    struct kv_route *routes = ARENA_ARRAY(a, struct kv_route, count);
-    for (unsigned i = 0; i < count; i++) {
-        topics[i] = events[i].topic;
-        ids[i] = events[i].id;
-    }
-    int r = kv_topics_next(p->kv, a, topics, ids, count, routes);
-    if (r < 0) {
-        metric_add(&deferred, count);
-        return r;
-    }
-    int first_error = 0;
-    for (unsigned i = 0; i < count; i++) {
-        events[i].number = routes[i].number;
-        r = bus_publish(p->bus, &events[i], routes[i].node_ids, routes[i].node_count);
-        if (r == 0) {
-            outbox_confirmed(events[i].id);
-            metric_add(&published, 1);
-        } else {
-            metric_add(&deferred, 1);
-            first_error = first_error ? first_error : r;
-        }
-    }
-    return first_error;
-}
-
 int commit_run(struct commit *c, const struct ports *p)
 {
     /* In one process a published event reached every session there is, so nothing is kept for a later one. */
@@ -104,7 +70,7 @@ int commit_run(struct commit *c, const struct ports *p)
     }
     if (!c->event_count)
         return 0;
-    int r = commit_publish(c->arena, p, c->events, c->event_count);
+    int r = commit_publish(p, c->events, c->event_count);
     if (r < 0)
         LOG_WARN("events deferred", "count=%u first=%llu error=%d", c->event_count, (unsigned long long)c->events[0].id,
                  -r);

@@ -72,7 +72,7 @@ static void publish_leftovers(void)
     int64_t before = clock_wall_ms() - LIMIT_OUTBOX_PENDING_MS;
     int r = store_outbox_pending(outbox.ports->db, &a, before, 256, &events, &count);
     if (r == 0 && count && lease_held()) {
-        r = commit_publish(&a, outbox.ports, events, count);
+        r = commit_publish(outbox.ports, events, count);
         LOG_INFO("outbox published", "events=%u error=%d", count, -r);
         flush_confirmed();
     }

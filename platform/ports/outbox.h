@@ -8,4 +8,4 @@ void outbox_confirmed(uint64_t event_id);
 
 /* Numbers and publishes events; the confirmed ones are reported to outbox_confirmed. 0, or the first error (the others
  * were still tried). Coroutine only. */
-int commit_publish(struct arena *a, const struct ports *p, struct event *events, unsigned count);
+int commit_publish(const struct ports *p, struct event *events, unsigned count);

@@ -68,6 +68,7 @@ uint64_t event_permissions(enum event_type t)
 #define EVENT_VERSION    1
 #define EVENT_HEAD_BYTES (4 + 5 * 8)
 #define EVENT_FLAG_USER  1
+#define BATCH_VERSION    2
 
 static void put_u64(char *p, uint64_t v)
 {
@@ -108,6 +109,47 @@ void event_encode(const struct event *e, struct buf *out)
         buf_add(out, id, sizeof id);
     }
     buf_add_str(out, e->data);
+}
+
+void event_batch_begin(struct buf *out)
+{
+    buf_addc(out, BATCH_VERSION);
+}
+
+void event_batch_add(struct buf *out, const struct event *e)
+{
+    size_t at = out->len;
+    char length[4] = {0};
+
+    buf_add(out, length, sizeof length);
+    event_encode(e, out);
+    if (buf_failed(out))
+        return;
+    uint32_t n = (uint32_t)(out->len - at - sizeof length);
+    for (int i = 0; i < 4; i++)
+        out->data[at + (size_t)i] = (char)(n >> (8 * i));
+}
+
+bool event_is_batch(struct str bytes)
+{
+    return bytes.n && bytes.p[0] == BATCH_VERSION;
+}
+
+bool event_batch_next(struct str bytes, size_t *at, struct str *ret)
+{
+    uint32_t n = 0;
+
+    if (*at == 0)
+        *at = 1;
+    if (bytes.n < *at + 4)
+        return false;
+    for (int i = 3; i >= 0; i--)
+        n = n << 8 | (unsigned char)bytes.p[*at + (size_t)i];
+    if (bytes.n - *at - 4 < n)
+        return false;
+    *ret = (struct str){bytes.p + *at + 4, n};
+    *at += 4 + n;
+    return true;
 }
 
 int event_decode(struct str bytes, struct arena *a, struct event *ret)

@@ -51,3 +51,10 @@ struct event {
 void event_encode(const struct event *e, struct buf *out);
 /* Points into `bytes` (mentions into the arena). 0, -EINVAL. */
 int event_decode(struct str bytes, struct arena *a, struct event *ret);
+
+/* Several in one message: a byte that no single event begins with (version 2), then each with its length before it. */
+void event_batch_begin(struct buf *out);
+void event_batch_add(struct buf *out, const struct event *e);
+bool event_is_batch(struct str bytes);
+/* The next one's bytes, for event_decode; *at begins at 0. False: there is none, or what is left is damaged. */
+bool event_batch_next(struct str bytes, size_t *at, struct str *ret);

@@ -26,6 +26,25 @@ int bus_publish(struct bus *b, const struct event *e, const char *const *node_id
     return node_count ? b->ops->publish(b, e, node_ids, node_count) : 0;
 }
 
+static void one_by_one(struct bus *b, struct bus_publication *p, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        p[i].error = bus_publish(b, p[i].event, p[i].node_ids, p[i].node_count);
+}
+
+void bus_publish_many(struct bus *b, struct bus_publication *publications, unsigned count)
+{
+    if (b->ops->publish_many && count > 1)
+        b->ops->publish_many(b, publications, count);
+    else
+        one_by_one(b, publications, count);
+}
+
+void bus_set_durable(struct bus *b, bool durable)
+{
+    b->transient = !durable;
+}
+
 int bus_broadcast(struct bus *b, const struct event *e)
 {
     return b->ops->broadcast(b, e);

@@ -141,8 +141,13 @@ static void memory_close(struct bus *b)
 
 struct bus *bus_memory_open(void)
 {
-    static const struct bus_ops ops = {memory_close,     memory_ready,       memory_publish, memory_broadcast,
-                                       memory_subscribe, memory_unsubscribe, memory_ack};
+    static const struct bus_ops ops = {.close = memory_close,
+                                       .ready = memory_ready,
+                                       .publish = memory_publish,
+                                       .broadcast = memory_broadcast,
+                                       .subscribe = memory_subscribe,
+                                       .unsubscribe = memory_unsubscribe,
+                                       .ack = memory_ack};
     struct bus_memory *m = MEM_NEW(struct bus_memory);
     m->bus = (struct bus){.ops = &ops, .embedded = true};
     return &m->bus;

@@ -7,27 +7,44 @@
 
 #include <errno.h>
 
-#define STRINGIFY(x) #x
-#define STRING_OF(x) STRINGIFY(x)
+#define AT_ONCE_OF_TOPIC 64 /* events in one script call */
+
+#define STRINGIFY(x)     #x
+#define STRING_OF(x)     STRINGIFY(x)
 #define TOUCH                                                                                                          \
     "redis.call('PEXPIRE', KEYS[1], " KV_TOPIC_KEEP_MS ") redis.call('PEXPIRE', KEYS[2], " KV_TOPIC_KEEP_MS ") "
 
-/* The log has each pair both ways, so that an event that is published again keeps the number it has. */
+/* Takes numbers for several events of one topic. The log has each pair both ways, so that an event that is published
+ * again keeps the number it has. Answers the numbers, then the nodes. */
 static const char next_script[] =
-    "local n = redis.call('HGET', KEYS[3], 'e' .. ARGV[1]) "
-    "if not n then "
-    "n = redis.call('INCR', KEYS[1]) "
-    "redis.call('HSET', KEYS[3], n, ARGV[1], 'e' .. ARGV[1], n) "
-    "local old = redis.call('HGET', KEYS[3], n - " STRING_OF(
+    "local log, asked = KEYS[3], {} "
+    "for i, id in ipairs(ARGV) do asked[i] = 'e' .. id end "
+    "local numbers, fresh = redis.call('HMGET', log, unpack(asked)), 0 "
+    "for i = 1, #ARGV do if not numbers[i] then fresh = fresh + 1 end end "
+    "if fresh > 0 then "
+    "  local n, set, old, gone = redis.call('INCRBY', KEYS[1], fresh) - fresh, {}, {}, {} "
+    "  for i, id in ipairs(ARGV) do "
+    "    if not numbers[i] then "
+    "      n = n + 1 "
+    "      numbers[i] = n "
+    "      local s = string.format('%.0f', n) "
+    "      set[#set + 1] = s set[#set + 1] = id set[#set + 1] = asked[i] set[#set + 1] = s "
+    "      old[#old + 1] = string.format('%.0f', n - " STRING_OF(
         KV_TOPIC_LOG_MAX) ") "
-                          "if old then redis.call('HDEL', KEYS[3], n - " STRING_OF(
-                              KV_TOPIC_LOG_MAX) ", 'e' .. old) end "
-                                                "end "
-                                                "redis.call('PEXPIRE', KEYS[3], " STRING_OF(
-                                                    KV_TOPIC_LOG_MS) ") " TOUCH
-                                                                     "local out = redis.call('SMEMBERS', KEYS[2]) "
-                                                                     "table.insert(out, 1, tostring(n)) "
-                                                                     "return out";
+                          "    end "
+                          "  end "
+                          "  redis.call('HSET', log, unpack(set)) "
+                          "  for i, id in ipairs(redis.call('HMGET', log, unpack(old))) do "
+                          "    if id then gone[#gone + 1] = old[i] gone[#gone + 1] = 'e' .. id end "
+                          "  end "
+                          "  if #gone > 0 then redis.call('HDEL', log, unpack(gone)) end "
+                          "end "
+                          "redis.call('PEXPIRE', log, " STRING_OF(
+                              KV_TOPIC_LOG_MS) ") " TOUCH "local out = {} "
+                                               "for i = 1, #ARGV do out[i] = tonumber(numbers[i]) end "
+                                               "for _, node in ipairs(redis.call('SMEMBERS', KEYS[2])) do out[#out + "
+                                               "1] = node end "
+                                               "return out";
 static const char route_script[] = "local out = redis.call('SMEMBERS', KEYS[2]) "
                                    "table.insert(out, 1, '0') "
                                    "return out";
@@ -125,6 +142,7 @@ struct routing {
     struct arena *arena;
     const uint64_t *topics;
     struct kv_route *routes;
+    struct topic_events *groups;
 };
 
 /* Interest of a node that has been dead for long is removed where it is met. */
@@ -162,33 +180,99 @@ static void route_add_known(struct kv_redis *k, struct arena *a, struct kv_route
     route->all = true;
 }
 
-static void route_take(unsigned i, const struct redis_reply *reply, void *arg)
+/* The nodes of a reply, from its element `from` on. */
+static void route_nodes(struct routing *g, uint64_t topic, const struct redis_reply *reply, size_t from,
+                        struct kv_route *route)
 {
-    struct routing *g = arg;
-    struct kv_route *route = &g->routes[i];
     size_t count = redis_reply_count(reply);
-    *route = (struct kv_route){.number = (uint64_t)redis_reply_int(redis_reply_at(reply, 0))};
-    route->node_ids = ARENA_ARRAY(g->arena, const char *, count + g->k->known.count + 1);
-    for (size_t n = 1; n < count; n++) {
+    *route = (struct kv_route){.node_ids = ARENA_ARRAY(g->arena, const char *, count + g->k->known.count + 1)};
+    for (size_t n = from; n < count; n++) {
         struct str id = redis_reply_str(redis_reply_at(reply, n));
         route_add(g->arena, route, id);
-        forget_dead(g->k, g->topics[i], id);
+        forget_dead(g->k, topic, id);
     }
     if (clock_mono_ms() < g->k->young_until_ms)
         route_add_known(g->k, g->arena, route);
 }
 
+static void route_take(unsigned i, const struct redis_reply *reply, void *arg)
+{
+    struct routing *g = arg;
+    route_nodes(g, g->topics[i], reply, 1, &g->routes[i]);
+    g->routes[i].number = (uint64_t)redis_reply_int(redis_reply_at(reply, 0));
+}
+
+/* Events of one topic in one script call: a chain of indices into the caller's arrays, in order. */
+struct topic_events {
+    uint64_t topic;
+    const unsigned *next;
+    unsigned first, last, count;
+};
+
+static void numbers_take(unsigned i, const struct redis_reply *reply, void *arg)
+{
+    struct routing *g = arg;
+    const struct topic_events *e = &g->groups[i];
+    struct kv_route route;
+    route_nodes(g, e->topic, reply, e->count, &route);
+    for (unsigned n = 0, at = e->first; n < e->count; n++, at = e->next[at]) {
+        route.number = (uint64_t)redis_reply_int(redis_reply_at(reply, n));
+        g->routes[at] = route;
+    }
+}
+
+/* Into the latest group of the topic when it has room; most callers have few topics. */
+static void group_add(struct topic_events *groups, unsigned *count, uint64_t topic, unsigned *next, unsigned at)
+{
+    unsigned i = *count;
+    while (i > 0 && groups[i - 1].topic != topic)
+        i--;
+    if (i > 0 && groups[i - 1].count < AT_ONCE_OF_TOPIC) {
+        next[groups[i - 1].last] = at;
+        groups[i - 1].last = at;
+        groups[i - 1].count++;
+    } else {
+        groups[(*count)++] = (struct topic_events){topic, next, at, at, 1};
+    }
+}
+
+static void numbers_ask(struct kv_redis *k, const struct topic_events *e, const uint64_t *event_ids, struct one *o)
+{
+    struct arena a = {0};
+    struct str argv[3 + AT_ONCE_OF_TOPIC];
+    topic_keys(k, &a, e->topic, argv);
+    for (unsigned n = 0, at = e->first; n < e->count; n++, at = e->next[at])
+        argv[3 + n] = arena_printf(&a, "%llu", (unsigned long long)event_ids[at]);
+    redis_script(k->redis, next_script, 3, 3 + (int)e->count, argv, KV_COMMAND_MS, one_done, o);
+    arena_done(&a);
+}
+
 int kv_redis_topics_next(struct kv *kv, struct arena *a, const uint64_t *topics, const uint64_t *event_ids,
                          unsigned count, struct kv_route *ret)
 {
-    struct routing g = {kv_redis_of(kv), a, topics, ret};
-    struct many m = {.each = route_take, .arg = &g};
-    return for_topics(g.k, next_script, topics, count, STR_NONE, event_ids, &m);
+    struct arena own = {0};
+    struct routing g = {kv_redis_of(kv), a, topics, ret, ARENA_ARRAY(&own, struct topic_events, count)};
+    struct many m = {.co = co_self(), .each = numbers_take, .arg = &g};
+    struct one *ones = ARENA_ARRAY(&own, struct one, count);
+    unsigned *next = ARENA_ARRAY(&own, unsigned, count), groups = 0;
+    for (unsigned i = 0; i < count; i++)
+        group_add(g.groups, &groups, topics[i], next, i);
+    m.running = groups;
+    if (!*g.k->incarnation)
+        m.error = -EHOSTDOWN;
+    for (unsigned i = 0; i < groups && m.error == 0; i++) {
+        ones[i] = (struct one){&m, i};
+        numbers_ask(g.k, &g.groups[i], event_ids, &ones[i]);
+    }
+    if (*g.k->incarnation)
+        co_suspend();
+    arena_done(&own);
+    return m.error;
 }
 
 int kv_redis_topic_route(struct kv *kv, struct arena *a, uint64_t topic, struct kv_route *ret)
 {
-    struct routing g = {kv_redis_of(kv), a, &topic, ret};
+    struct routing g = {kv_redis_of(kv), a, &topic, ret, NULL};
     struct many m = {.each = route_take, .arg = &g};
     return for_topics(g.k, route_script, &topic, 1, STR("-"), NULL, &m);
 }

@@ -122,6 +122,41 @@ static void each_node_gets_what_is_for_it_in_order(void)
     all_end();
 }
 
+/* More than a message holds, to two sets of nodes, in one call. */
+static void many_at_once_keep_their_order(void)
+{
+    enum { COUNT = 200 };
+    struct node a, b;
+    struct event events[COUNT];
+    struct bus_publication p[COUNT];
+    node_start(&a, "a");
+    node_start(&b, "b");
+    struct bus *publisher = bus_new();
+    const char *both[] = {a.id, b.id}, *one[] = {b.id};
+    for (int i = 0; !bus_ready(publisher) && i < 400; i++)
+        co_sleep(25);
+    for (unsigned i = 0; i < COUNT; i++) {
+        events[i] = event_numbered(i + 1);
+        p[i] = (struct bus_publication){&events[i], i % 2 ? one : both, i % 2 ? 1 : i % 10 ? 2 : 0, -1};
+    }
+    bus_publish_many(publisher, p, COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        expect_int(p[i].error, 0);
+    wait_for(&b.count, 180);
+    wait_for(&a.count, 80);
+    for (int i = 1, odd = 0, even = 0; i < 180; i++) {
+        int *last = b.numbers[i] % 2 ? &even : &odd; /* messages of one set of nodes do not overtake each other */
+        expect_true((int)b.numbers[i] > *last);
+        *last = (int)b.numbers[i];
+    }
+    for (int i = 1; i < 80; i++)
+        expect_true(a.numbers[i] > a.numbers[i - 1]);
+    bus_end(a.bus);
+    bus_end(b.bus);
+    bus_end(publisher);
+    all_end();
+}
+
 static void a_broadcast_reaches_everyone(void)
 {
     struct node a, b;
@@ -186,6 +221,48 @@ static void service_work(void *arg)
     services_do(arg, "rabbitmq");
 }
 
+static void on_all_but_one(const struct bus_delivery *d, void *arg)
+{
+    struct node *n = arg;
+    if (n->count < 256)
+        n->numbers[n->count++] = d->event->number;
+    if (n->ack || d->event->number != 3)
+        bus_ack(n->bus, d->tag, d->epoch);
+}
+
+/* Events that share a message are acknowledged with the last of them. */
+static void a_message_comes_again_while_one_event_is_not_acknowledged(void)
+{
+    enum { COUNT = 5 };
+    struct node n;
+    struct event events[COUNT];
+    struct bus_publication p[COUNT];
+    node_start(&n, "partly");
+    struct bus *publisher = bus_new();
+    const char *ids[] = {n.id};
+    for (int i = 0; !bus_ready(publisher) && i < 400; i++)
+        co_sleep(25);
+    n.ack = false;
+    expect_int(bus_subscribe(n.bus, n.id, on_all_but_one, &n), 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        events[i] = event_numbered(i + 1);
+        p[i] = (struct bus_publication){&events[i], ids, 1, -1};
+    }
+    bus_publish_many(publisher, p, COUNT);
+    wait_for(&n.count, COUNT);
+    n.ack = true; /* the queue, taken over by a subscription of the same name, has them again */
+    expect_int(bus_subscribe(n.bus, n.id, on_all_but_one, &n), 0);
+    wait_for(&n.count, 2 * COUNT);
+    co_sleep(200);
+    expect_int(bus_subscribe(n.bus, n.id, on_all_but_one, &n), 0);
+    struct event last = event_numbered(9);
+    expect_int(bus_publish(publisher, &last, ids, 1), 0);
+    wait_for(&n.count, 2 * COUNT + 1);
+    expect_int(n.numbers[2 * COUNT], 9);
+    bus_end(n.bus);
+    bus_end(publisher);
+}
+
 static void a_killed_broker_loses_nothing_that_was_confirmed(void)
 {
     struct node a;
@@ -223,11 +300,13 @@ int main(void)
 {
     const struct CMUnitTest contract[] = {
         CO_TEST(each_node_gets_what_is_for_it_in_order),
+        CO_TEST(many_at_once_keep_their_order),
         CO_TEST(a_broadcast_reaches_everyone),
         CO_TEST(no_nodes_is_no_error),
     };
     const struct CMUnitTest rabbit_only[] = {
         CO_TEST(what_was_not_acknowledged_comes_again),
+        CO_TEST(a_message_comes_again_while_one_event_is_not_acknowledged),
         CO_TEST(a_killed_broker_loses_nothing_that_was_confirmed),
     };
     if (sodium_init() < 0)

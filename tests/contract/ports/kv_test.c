@@ -169,6 +169,38 @@ static void an_event_keeps_its_number(void)
     kv_close(kv);
 }
 
+/* More than one script call takes, known ones among them. */
+static void many_events_of_two_topics_at_once(void)
+{
+    enum { COUNT = 300 };
+    struct kv *kv = opened();
+    struct arena a = {0};
+    uint64_t *topics = ARENA_ARRAY(&a, uint64_t, COUNT), *ids = ARENA_ARRAY(&a, uint64_t, COUNT), found[100], last;
+    struct kv_route *r = ARENA_ARRAY(&a, struct kv_route, COUNT), before;
+    expect_int(kv_interest_add(kv, "n1", (uint64_t[]){75}, 1, &last), 0);
+    expect_int(kv_topic_next(kv, &a, 74, 3004, &before), 0);
+    expect_int(before.number, 1);
+    for (unsigned i = 0; i < COUNT; i++) {
+        topics[i] = 74 + i % 2;
+        ids[i] = 3000 + i;
+    }
+    expect_int(kv_topics_next(kv, &a, topics, ids, COUNT, r), 0);
+    expect_int(r[4].number, 1);
+    expect_int(r[0].number, 2);
+    expect_int(r[298].number, 150);
+    for (unsigned i = 1; i < COUNT; i += 2) {
+        expect_int(r[i].number, i / 2 + 1);
+        expect_true(names(&r[i], "n1"));
+    }
+    expect_int(kv_topics_next(kv, &a, topics, ids, COUNT, r), 0);
+    expect_int(r[299].number, 150);
+    expect_int(kv_topic_events(kv, 75, 1, 100, found), 0);
+    for (unsigned i = 0; i < 100; i++)
+        expect_int(found[i], 3001 + 2 * i);
+    arena_done(&a);
+    kv_close(kv);
+}
+
 static void many_topics_at_once(void)
 {
     enum { COUNT = 3000 };
@@ -304,6 +336,7 @@ int main(void)
         CO_TEST(values),
         CO_TEST(topics),
         CO_TEST(an_event_keeps_its_number),
+        CO_TEST(many_events_of_two_topics_at_once),
         CO_TEST(many_topics_at_once),
         CO_TEST(nodes),
     };

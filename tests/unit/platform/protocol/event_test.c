@@ -95,12 +95,44 @@ static void mentions_are_bounded(void **state)
     arena_done(&a);
 }
 
+static void several_share_a_message(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct buf b = {0};
+    struct event e = {.id = 1, .topic = 2, .type = EVENT_MESSAGE_CREATE, .data = STR("{\"id\":\"1\"}")}, got;
+    struct str one;
+    event_batch_begin(&b);
+    event_batch_add(&b, &e);
+    e.id = 2;
+    event_batch_add(&b, &e);
+    assert_true(event_is_batch(buf_str(&b)));
+    size_t at = 0;
+    for (uint64_t id = 1; id <= 2; id++) {
+        assert_true(event_batch_next(buf_str(&b), &at, &one));
+        assert_int_equal(event_decode(one, &a, &got), 0);
+        assert_int_equal(got.id, id);
+    }
+    assert_false(event_batch_next(buf_str(&b), &at, &one));
+    for (size_t n = 0; n < b.len; n++) { /* damaged: whatever is whole, and nothing beyond the end */
+        unsigned count = 0;
+        for (at = 0; event_batch_next((struct str){b.data, n}, &at, &one); count++)
+            assert_true(one.p + one.n <= b.data + n);
+        assert_true(count < 2);
+    }
+    assert_int_not_equal(event_decode(buf_str(&b), &a, &got), 0);
+    b.len = 0;
+    event_encode(&e, &b);
+    assert_false(event_is_batch(buf_str(&b)));
+    buf_done(&b);
+    arena_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_and_types),
-        cmocka_unit_test(intents_by_place),
-        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(several_share_a_message), cmocka_unit_test(names_and_types),
+        cmocka_unit_test(intents_by_place),        cmocka_unit_test(there_and_back),
         cmocka_unit_test(mentions_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
