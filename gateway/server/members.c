@@ -1,4 +1,5 @@
-/* Op 8: members of a guild, in chunks. One coroutine for each request, LIMIT_MEMBERS_REQUESTS of a session at once.
+/* Op 8: members of a guild, in chunks. One coroutine for each request, LIMIT_MEMBERS_REQUESTS of a session at once,
+ * LIMIT_MEMBERS_REQUESTS_OPEN with those that wait. A whole guild is paged through; a prefix and ids are one read.
  * Source: Discord API documentation, "Gateway Events: Request Guild Members". */
 #include "gateway/server/server.h"
 
@@ -8,10 +9,11 @@
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/io/co.h"
+#include "platform/ports/kv.h"
 #include "platform/ports/store/store.h"
 #include "platform/protocol/intents.h"
 
-#include <errno.h>
+#include <stdio.h>
 
 #define FULL_WAIT_MS 20
 
@@ -24,10 +26,18 @@ struct request {
     unsigned chunk_index, chunk_count, collected;
 };
 
+static void collect_json(struct request *q, struct str json)
+{
+    jw_raw(&q->members, json);
+    q->collected++;
+}
+
 static void collect(struct request *q, const struct member *m)
 {
-    member_write(&q->members, m, true);
-    q->collected++;
+    BUF_AUTO struct buf json = {0};
+
+    member_write(&json, m, true);
+    collect_json(q, buf_str(&json));
 }
 
 static void chunk_send(struct request *q)
@@ -56,90 +66,193 @@ static void chunk_send(struct request *q)
         session_dispatch_own(q->session, EVENT_GUILD_MEMBERS_CHUNK, &data);
 }
 
+/* Also while the client is away: what it cannot take now would push out what it needs for RESUME. */
 static void wait_for_room(const struct session *s)
 {
-    while (!s->ended && s->conn && s->conn->ws && ws_queued_bytes(s->conn->ws) > LIMIT_READY_QUEUE_BYTES)
+    while (!s->ended && !s->g->stopping &&
+           (!s->conn || (s->conn->ws && ws_queued_bytes(s->conn->ws) > LIMIT_READY_QUEUE_BYTES)))
         co_sleep(FULL_WAIT_MS);
 }
 
-/* ASCII letters match in either case, as people search. */
-static bool has_prefix(struct str name, struct str prefix)
+/* --- the three kinds of requests -------------------------------------------------------------------------------------
+ */
+static bool is_among(const struct member *members, unsigned count, uint64_t user_id)
 {
-    return name.n >= prefix.n && str_eq_nocase((struct str){name.p, prefix.n}, prefix);
-}
-
-static bool matches(const struct member *m, struct str query)
-{
-    return has_prefix(m->user.username, query) || has_prefix(m->nick, query) || has_prefix(m->user.global_name, query);
+    for (unsigned i = 0; i < count; i++)
+        if (members[i].user.id == user_id)
+            return true;
+    return false;
 }
 
 static int by_ids(struct request *q)
 {
-    struct sql *db = q->session->g->ports->db;
+    struct member *members = NULL;
+    unsigned count = 0;
+    int r = q->r.user_count ? store_members_get(q->session->g->ports->db, &q->arena, q->r.guild_id, q->r.user_ids,
+                                                q->r.user_count, &members, &count)
+                            : 0;
 
-    for (unsigned i = 0; i < q->r.user_count; i++) {
-        struct arena a = {0};
-        struct member m;
-        int r = store_member_get(db, &a, q->r.guild_id, q->r.user_ids[i], &m);
-        if (r == 0)
-            collect(q, &m);
-        else if (r == -ENOENT)
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < count; i++)
+        collect(q, &members[i]);
+    for (unsigned i = 0; i < q->r.user_count; i++)
+        if (!is_among(members, count, q->r.user_ids[i]))
             jw_id(&q->not_found, q->r.user_ids[i]);
-        arena_done(&a);
-        if (r < 0 && r != -ENOENT)
-            return r;
-    }
-    q->chunk_count = 1;
     chunk_send(q);
     return 0;
 }
 
-/* Pages through the guild; a whole list is sent page by page, a search when it is complete. */
-static int by_query(struct request *q, int64_t member_count)
+static int by_prefix(struct request *q)
 {
-    bool all = q->r.limit == 0;
-    uint64_t after = 0;
+    struct member *members;
+    unsigned count;
+    int r = store_members_search(q->session->g->ports->db, &q->arena, q->r.guild_id, q->r.query, q->r.limit, &members,
+                                 &count);
 
-    q->chunk_count =
-        all && member_count > 0 ? (unsigned)((member_count + LIMIT_MEMBERS_CHUNK - 1) / LIMIT_MEMBERS_CHUNK) : 1;
-    for (unsigned count = LIMIT_MEMBERS_CHUNK; count == LIMIT_MEMBERS_CHUNK && !q->session->ended;) {
-        struct arena a = {0};
-        struct member *members;
-        int r = store_members_list(q->session->g->ports->db, &a, q->r.guild_id, after, LIMIT_MEMBERS_CHUNK, &members,
-                                   &count);
-        for (unsigned i = 0; r == 0 && i < count; i++) {
-            after = members[i].user.id;
-            if (all || (q->collected < q->r.limit && matches(&members[i], q->r.query)))
-                collect(q, &members[i]);
-        }
-        arena_done(&a);
-        if (r < 0)
-            return r;
-        if (!all && q->collected == q->r.limit)
-            break;
-        if (all && q->chunk_index + 1 < q->chunk_count) {
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < count; i++)
+        collect(q, &members[i]);
+    chunk_send(q);
+    return 0;
+}
+
+/* A small guild whose members are in memory. */
+static int all_kept(struct request *q, const struct guild_state *g)
+{
+    size_t cursor = 0;
+
+    for (const struct state_member *m; (m = map_next(&g->members, &cursor));)
+        collect_json(q, m->json);
+    chunk_send(q);
+    return 0;
+}
+
+static int page_collect(struct request *q, uint64_t *after, unsigned *ret_count)
+{
+    struct arena a = {0};
+    struct member *members;
+    int r = store_members_list(q->session->g->ports->db, &a, q->r.guild_id, *after, LIMIT_MEMBERS_CHUNK, &members,
+                               ret_count);
+
+    for (unsigned i = 0; r == 0 && i < *ret_count; i++)
+        collect(q, &members[i]);
+    if (r == 0 && *ret_count)
+        *after = members[*ret_count - 1].user.id;
+    arena_done(&a);
+    return r;
+}
+
+/* Page by page, no faster than the client takes them. The last chunk takes what joined meanwhile. */
+static int all_stored(struct request *q, int64_t member_count)
+{
+    uint64_t after = 0;
+    int r = 0;
+
+    if (member_count > LIMIT_MEMBERS_CHUNK)
+        q->chunk_count = (unsigned)((member_count + LIMIT_MEMBERS_CHUNK - 1) / LIMIT_MEMBERS_CHUNK);
+    for (unsigned count = LIMIT_MEMBERS_CHUNK; r == 0 && count == LIMIT_MEMBERS_CHUNK && !q->session->ended;) {
+        r = page_collect(q, &after, &count);
+        if (r == 0 && q->chunk_index + 1 < q->chunk_count) {
             chunk_send(q);
             wait_for_room(q->session);
         }
     }
-    do /* members left meanwhile: the client counts the chunks all the same */
-        chunk_send(q);
-    while (q->chunk_index < q->chunk_count && !q->session->ended);
-    return 0;
+    while (r == 0 && q->chunk_index < q->chunk_count && !q->session->ended)
+        chunk_send(q); /* also empty ones when members left: the client counts them */
+    return r;
 }
 
+static int all(struct request *q)
+{
+    const struct topic *t = map_get(&q->session->g->topics, q->r.guild_id);
+    const struct guild_state *g = t ? t->guild : NULL;
+
+    return g && g->members_complete ? all_kept(q, g) : all_stored(q, g ? g->member_count : 0);
+}
+
+/* --- who may ask what, how often -------------------------------------------------------------------------------------
+ */
+/* What a session may not have is not answered with members: the whole guild without the intent, a guild it is not in.
+ */
+static bool allowed(const struct session *s, const struct members_request *r)
+{
+    const struct topic *t = map_get(&s->g->topics, r->guild_id);
+
+    if (!t || t->is_user || !topic_sub_find(t, s))
+        return false;
+    return !r->by_query || r->query.n || s->intents & INTENT_GUILD_MEMBERS;
+}
+
+static bool wants_all(const struct members_request *r)
+{
+    return r->by_query && r->query.n == 0 && r->limit == 0;
+}
+
+static void rate_limited_send(struct request *q, int64_t wait_ms)
+{
+    BUF_AUTO struct buf data = {0};
+
+    jw_obj(&data);
+    jw_ku64(&data, "opcode", GATEWAY_OP_REQUEST_GUILD_MEMBERS);
+    jw_key(&data, "retry_after");
+    jw_double(&data, (double)wait_ms / 1000.0);
+    jw_kobj(&data, "meta");
+    jw_kid(&data, "guild_id", q->r.guild_id);
+    if (q->r.nonce.p)
+        jw_kstr(&data, "nonce", q->r.nonce);
+    jw_obj_end(&data);
+    jw_obj_end(&data);
+    if (!q->session->ended)
+        session_dispatch_own(q->session, EVENT_RATE_LIMITED, &data);
+}
+
+/* A bot may have a whole guild once in LIMIT_MEMBERS_ALL_MS. True: it has been told to wait. Where kv is away, nobody
+ * waits. */
+static bool is_limited(struct request *q)
+{
+    const struct session *s = q->session;
+    char key[64];
+    struct kv_bucket_state state;
+
+    if (!s->is_bot || !s->g->options.limits || !wants_all(&q->r))
+        return false;
+    snprintf(key, sizeof key, "chunks:{%llu}:%llu", (unsigned long long)s->user_id, (unsigned long long)q->r.guild_id);
+    const struct kv_bucket bucket = {key, 1, LIMIT_MEMBERS_ALL_MS};
+    if (kv_buckets_take(s->g->ports->kv, &bucket, 1, &state) < 0 || state.allowed)
+        return false;
+    rate_limited_send(q, state.reset_after_ms);
+    return true;
+}
+
+static int answer(struct request *q)
+{
+    if (!allowed(q->session, &q->r)) {
+        chunk_send(q); /* an empty one, so that nobody waits for ever */
+        return 0;
+    }
+    if (is_limited(q))
+        return 0;
+    return wants_all(&q->r) ? all(q) : q->r.by_query ? by_prefix(q) : by_ids(q);
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------
+ */
 static void request_run(void *arg)
 {
     struct request *q = arg;
     struct session *s = q->session;
     struct gateway *g = s->g;
-    struct topic *t = map_get(&g->topics, q->r.guild_id);
-    int64_t member_count = t && t->guild ? t->guild->member_count : 0;
-    int r = q->r.by_query ? by_query(q, member_count) : by_ids(q);
 
+    while (s->requests >= LIMIT_MEMBERS_REQUESTS && !s->ended)
+        co_sleep(FULL_WAIT_MS);
+    s->requests++;
+    int r = s->ended ? 0 : answer(q);
+    s->requests--;
+    s->requests_open--;
     if (r < 0)
         LOG_WARN("members not read", "guild=%llu error=%d", (unsigned long long)q->r.guild_id, -r);
-    s->requests--;
     session_unref(s);
     buf_done(&q->members);
     buf_done(&q->not_found);
@@ -148,33 +261,21 @@ static void request_run(void *arg)
     gateway_leave(g);
 }
 
-/* What a session may not have is not answered with members: a list without the intent, a guild it is not in. */
-static bool allowed(const struct session *s, const struct members_request *r)
-{
-    const struct topic *t = map_get(&s->g->topics, r->guild_id);
-
-    if (!t || t->is_user || !topic_sub_find(t, s))
-        return false;
-    return !r->by_query || r->limit || s->intents & INTENT_GUILD_MEMBERS;
-}
-
 int members_begin(struct conn *c, const struct json_t *d)
 {
     struct session *s = c->session;
     struct request *q = MEM_NEW(struct request);
     int close = members_request_read(d, &q->arena, &q->r);
 
-    if (!close && !allowed(s, &q->r)) {
-        q->r.user_count = 0;
-        q->r.by_query = false; /* an empty chunk, so that nobody waits for ever */
-    }
-    if (!close && s->requests < LIMIT_MEMBERS_REQUESTS) {
+    if (!close && s->requests_open < LIMIT_MEMBERS_REQUESTS_OPEN) {
         q->session = session_ref(s);
-        s->requests++;
+        q->chunk_count = 1;
+        s->requests_open++;
         if (gateway_spawn(c->g, request_run, q) == 0)
             return 0;
-        s->requests--;
+        s->requests_open--;
         session_unref(s);
+        close = GATEWAY_CLOSE_UNKNOWN_ERROR;
     } else if (!close) {
         close = GATEWAY_CLOSE_RATE_LIMITED;
     }

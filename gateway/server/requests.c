@@ -104,16 +104,15 @@ int resume_read(const struct json_t *d, struct arena *a, struct resume_request *
     return 0;
 }
 
-/* One id or a list of them. */
+/* One id or a list of them; of a longer list the first hundred are answered. */
 static int users_read(const json_t *v, struct members_request *r)
 {
     if (!json_is_array(v)) {
         r->user_count = 1;
         return id_of(v, &r->user_ids[0]);
     }
-    if (json_array_size(v) > MEMBERS_REQUEST_USERS_MAX)
-        return -EINVAL;
-    r->user_count = (unsigned)json_array_size(v);
+    size_t count = json_array_size(v);
+    r->user_count = count < MEMBERS_REQUEST_USERS_MAX ? (unsigned)count : MEMBERS_REQUEST_USERS_MAX;
     for (unsigned i = 0; i < r->user_count; i++)
         if (id_of(json_array_get(v, i), &r->user_ids[i]) < 0)
             return -EINVAL;

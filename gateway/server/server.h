@@ -127,7 +127,7 @@ struct session {
     unsigned sub_count;
     struct list item; /* in gateway.detached while it waits */
     int64_t since_ms, detached_ms;
-    unsigned requests; /* op 8 under way */
+    unsigned requests, requests_open; /* op 8 under way; the same and those that wait */
     /* guilds to be loaded and announced (loader.c) */
     struct load {
         uint64_t guild_id;

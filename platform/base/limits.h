@@ -58,6 +58,8 @@
 #define LIMIT_READY_QUEUE_BYTES       (1u << 20)  /* GUILD_CREATEs of an IDENTIFY pause while so much is unsent */
 #define LIMIT_MEMBERS_CHUNK           1000        /* members in one GUILD_MEMBERS_CHUNK */
 #define LIMIT_MEMBERS_REQUESTS        16          /* op 8 of one session being answered; further ones wait */
+#define LIMIT_MEMBERS_REQUESTS_OPEN   256         /* with those that wait; over it close 4008 */
+#define LIMIT_MEMBERS_ALL_MS          30000       /* a bot asks for a whole guild so often; else RATE_LIMITED */
 
 /* bus and brokers */
 #define LIMIT_AMQP_QUEUE_MESSAGES   65536 /* published and not confirmed; over it publishing fails with -EAGAIN */
