@@ -10,9 +10,13 @@
 #include <stdio.h>
 
 #define WORDS_FIXED 9
+#define UNKNOWN     (-1)
 
-/* KEYS members, caps, slots; ARGV member, ttl, slots, cap, mode (take, hold, quit), then the slots to release.
- * Answers the member's target, then slot, epoch, 1 where it is to be given up, for each slot held. */
+/* KEYS members, caps, slots; ARGV member, ttl, slots, cap, mode, number held, then the slots to release; modes: take,
+ * hold, quit, and claim, where instead slot and epoch of all that is held follow.
+ * Answers the member's target, then slot, epoch, 1 where it is to be given up, for each slot held; or -1 alone, nothing
+ * done: the member holds slots and is not known, as after a Redis that forgot everything, and should claim them. Then
+ * nobody takes what seems free until all others have had the time to do so. */
 static const char *const share_script =
     "local t = redis.call('TIME')\n"
     "local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)\n"
@@ -23,9 +27,20 @@ static const char *const share_script =
     "  return tonumber(e), tonumber(x), o\n"
     "end\n"
     "local function put(s, e, x, o) redis.call('HSET', KEYS[3], s, string.format('%.0f:%.0f:%s', e, x, o)) end\n"
-    "for i = 6, #ARGV do\n"
-    "  local e, x, o = parse(redis.call('HGET', KEYS[3], ARGV[i]))\n"
-    "  if o == me then put(ARGV[i], e, 0, '') end\n"
+    "local held = tonumber(ARGV[6])\n"
+    "if (held > 0 or mode == 'take') and redis.call('EXISTS', KEYS[1], KEYS[3]) == 0 then\n"
+    "  redis.call('HSET', KEYS[3], 'reborn', now)\n"
+    "end\n"
+    "if held > 0 and mode ~= 'claim' and not redis.call('ZSCORE', KEYS[1], me) then return {-1} end\n"
+    "if mode == 'claim' then\n"
+    "  for i = 7, #ARGV, 2 do\n"
+    "    if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then put(ARGV[i], tonumber(ARGV[i + 1]), now + ttl, me) end\n"
+    "  end\n"
+    "else\n"
+    "  for i = 7, #ARGV do\n"
+    "    local e, x, o = parse(redis.call('HGET', KEYS[3], ARGV[i]))\n"
+    "    if o == me then put(ARGV[i], e, 0, '') end\n"
+    "  end\n"
     "end\n"
     "for _, m in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now))) do\n"
     "  redis.call('ZREM', KEYS[1], m)\n"
@@ -60,15 +75,15 @@ static const char *const share_script =
     "  end\n"
     "end\n"
     "local keep = #mine\n"
-    "if mode == 'take' then\n"
+    "if mode == 'take' and now >= tonumber(slots['reborn'] or 0) + ttl then\n"
     "  for _, f in ipairs(free) do\n"
     "    if #mine >= target then break end\n"
     "    local e = math.max(f[2] + 1, now)\n"
     "    put(f[1], e, now + ttl, me)\n"
     "    mine[#mine + 1] = {f[1], e}\n"
     "  end\n"
-    "  keep = target\n"
     "end\n"
+    "if mode == 'take' then keep = target end\n"
     "for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], 604800000) end\n"
     "local answer = {target}\n"
     "for i, m in ipairs(mine) do\n"
@@ -93,7 +108,7 @@ struct share {
     unsigned held, tick, target;
     struct loop_timer *timer;
     int64_t started_ms, good_until_ms, asked_ms;
-    bool asking, again, stopping, quitting, freed;
+    bool asking, again, claiming, stopping, quitting, freed;
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
@@ -174,6 +189,11 @@ static void forget_released(struct share *s)
             slot_gone(s, n);
 }
 
+static bool is_unknown(const struct redis_reply *reply)
+{
+    return redis_reply_count(reply) == 1 && redis_reply_int(redis_reply_at(reply, 0)) == UNKNOWN;
+}
+
 static void on_answer(int error, const struct redis_reply *reply, void *arg)
 {
     struct share *s = arg;
@@ -185,7 +205,9 @@ static void on_answer(int error, const struct redis_reply *reply, void *arg)
     }
     if (error == 0 && redis_reply_type(reply) == REDIS_ERROR)
         LOG_ERROR("share_failed", "name=%s error=\"%.*s\"", s->o.name, STR_ARG(redis_reply_str(reply)));
-    if (error == 0 && redis_reply_type(reply) == REDIS_ARRAY) {
+    bool good = error == 0 && redis_reply_type(reply) == REDIS_ARRAY;
+    s->claiming = good && is_unknown(reply);
+    if (good && !s->claiming) {
         forget_released(s);
         apply(s, reply);
     } else {
@@ -198,7 +220,7 @@ static void on_answer(int error, const struct redis_reply *reply, void *arg)
         void *stopped_arg = s->stopped_arg;
         share_free(s);
         stopped(stopped_arg);
-    } else if (s->again || (s->stopping && s->held == 0)) {
+    } else if (s->again || s->claiming || (s->stopping && s->held == 0)) {
         share_ask(s);
     }
 }
@@ -210,36 +232,67 @@ static const char *mode(const struct share *s)
     return clock_mono_ms() - s->started_ms >= s->o.settle_ms ? "take" : "hold";
 }
 
-static void share_ask(struct share *s)
-{
-    struct str words[WORDS_FIXED + LIMIT_SHARE_RELEASES];
-    char numbers[3][24], slots[LIMIT_SHARE_RELEASES][12];
-    int count = 0;
+/* The numbers among the words, and the words themselves. */
+struct question {
+    struct str *words;
+    char (*numbers)[24];
+    int count, number_count;
+};
 
-    s->again = s->asking;
-    if (s->asking)
-        return;
-    snprintf(numbers[0], sizeof(numbers[0]), "%lld", (long long)s->o.ttl_ms);
-    snprintf(numbers[1], sizeof(numbers[1]), "%u", s->o.slots);
-    snprintf(numbers[2], sizeof(numbers[2]), "%u", s->o.slots_max);
-    for (int i = 0; i < 3; i++)
-        words[count++] = str_c(s->keys[i]);
-    words[count++] = str_c(s->member);
-    for (int i = 0; i < 3; i++)
-        words[count++] = str_c(numbers[i]);
-    words[count++] = str_c(mode(s));
-    int releases = 0;
-    for (unsigned n = 0; n < s->o.slots && releases < LIMIT_SHARE_RELEASES; n++) {
+static void word_number(struct question *q, uint64_t n)
+{
+    char *text = q->numbers[q->number_count++];
+
+    snprintf(text, sizeof(q->numbers[0]), "%llu", (unsigned long long)n);
+    q->words[q->count++] = str_c(text);
+}
+
+static void words_claim(struct share *s, struct question *q)
+{
+    for (unsigned n = 0; n < s->o.slots; n++) {
+        if (!s->slots[n].epoch || s->slots[n].released)
+            continue;
+        word_number(q, n);
+        word_number(q, s->slots[n].epoch);
+    }
+}
+
+static void words_release(struct share *s, struct question *q)
+{
+    for (unsigned n = 0, releases = 0; n < s->o.slots && releases < LIMIT_SHARE_RELEASES; n++) {
         if (!s->slots[n].released)
             continue;
         s->slots[n].giving_back = true;
-        snprintf(slots[releases], sizeof(slots[0]), "%u", n);
-        words[count++] = str_c(slots[releases++]);
+        word_number(q, n);
+        releases++;
     }
+}
+
+static void share_ask(struct share *s)
+{
+    s->again = s->asking;
+    if (s->asking)
+        return;
+    size_t most = WORDS_FIXED + 2 * s->held + LIMIT_SHARE_RELEASES;
+    struct question q = {.words = mem_alloc(sizeof(*q.words) * most), .numbers = mem_alloc(sizeof(*q.numbers) * most)};
+    for (int i = 0; i < 3; i++)
+        q.words[q.count++] = str_c(s->keys[i]);
+    q.words[q.count++] = str_c(s->member);
+    word_number(&q, (uint64_t)s->o.ttl_ms);
+    word_number(&q, s->o.slots);
+    word_number(&q, s->o.slots_max);
+    q.words[q.count++] = str_c(s->claiming ? "claim" : mode(s));
+    word_number(&q, s->held);
+    if (s->claiming)
+        words_claim(s, &q);
+    else
+        words_release(s, &q);
     s->asking = true;
     s->quitting = s->stopping && s->held == 0;
     s->asked_ms = clock_mono_ms();
-    redis_script(s->o.redis, share_script, 3, count, words, (int)s->o.ttl_ms, on_answer, s);
+    redis_script(s->o.redis, share_script, 3, q.count, q.words, (int)s->o.ttl_ms, on_answer, s);
+    mem_free(q.words);
+    mem_free(q.numbers);
 }
 
 static void on_tick(void *arg)

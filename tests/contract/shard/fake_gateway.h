@@ -1,0 +1,36 @@
+/* An upstream under the test's control: the two HTTP questions a shard asks, and a gateway that numbers dispatches,
+ * keeps them for RESUME, and misbehaves when it is told to. One shard, one gateway in a program. Loop thread. */
+#pragma once
+
+#include "platform/base/buf.h"
+
+#define FAKE_EVENTS_MAX 20000
+
+struct fake {
+    /* knobs */
+    int interval_ms;      /* of heartbeats */
+    bool refuse_resume;   /* op 9 */
+    bool no_ack;          /* heartbeats stay unanswered */
+    bool keep_old;        /* the socket that a RESUME replaces stays open and gets the same events */
+    char gateway_url[64]; /* what /gateway/bot tells */
+    char resume_url[64];  /* what READY tells */
+    /* what happened */
+    unsigned connects, identifies, resumes;
+    uint64_t resume_seq; /* asked for by the last RESUME */
+    int64_t identified_ms, refused_ms;
+    bool live;        /* READY or RESUMED was sent on the current socket */
+    unsigned emitted; /* messages so far, in all sessions */
+};
+extern struct fake fake;
+
+void fake_start(void); /* resets everything above */
+void fake_stop(void);
+int fake_port(void);
+
+/* Dispatches `count` more messages, with ids from fake.emitted + 1, in the session that is current. */
+void fake_emit(unsigned count);
+/* The seq a message had in its session; 0 when it was not dispatched. */
+uint64_t fake_seq_of(unsigned message);
+void fake_op(int op, const char *data); /* on the current socket; nothing when there is none */
+void fake_close(int code);
+void fake_cut(void);
