@@ -50,18 +50,18 @@ void conn_invalidate(struct conn *c, bool resumable)
         c->step = CONN_HELLO;
 }
 
-void conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redaction redaction)
+bool conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redaction redaction)
 {
     struct ws_shared *shared = encoded_share(e, c->encoder, redaction);
 
     if (!c->ws || c->step == CONN_CLOSING)
-        return;
-    if (!shared) { /* too large to be encoded: without it the session would have a hole */
+        return true;
+    if (!shared) { /* too large, or emptied meanwhile */
         LOG_ERROR("event not encoded", "type=%s bytes=%zu", event_name(encoded_type(e)), encoded_bytes(e));
-        conn_close(c, GATEWAY_CLOSE_UNKNOWN_ERROR);
-        return;
+        return false;
     }
     (void)encoder_send(c->encoder, &c->begun, c->ws, seq, shared);
+    return true;
 }
 
 static void count_close(int code)
@@ -80,6 +80,8 @@ void conn_close(struct conn *c, int code)
 {
     if (!c->ws || c->step == CONN_CLOSING)
         return;
+    if (c->session)
+        flush_session(c->session);
     c->step = CONN_CLOSING;
     count_close(code);
     if (c->session)

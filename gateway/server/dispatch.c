@@ -23,11 +23,13 @@ struct fanout {
     struct encoded *encoded; /* NULL until somebody gets it */
     uint32_t intents;
     bool content; /* a message whose content needs MESSAGE_CONTENT */
+    enum flush_class class;
 };
 
 static void fanout_begin(struct fanout *f, struct topic *t, const struct event *e)
 {
     *f = (struct fanout){.topic = t, .event = e, .intents = event_intents(e->type, !t->is_user)};
+    f->class = t->sub_count > FLUSH_FEW_MAX ? FLUSH_MANY : FLUSH_FEW;
     f->content = !t->is_user && (e->type == EVENT_MESSAGE_CREATE || e->type == EVENT_MESSAGE_UPDATE);
 }
 
@@ -56,7 +58,7 @@ static void fanout_to(struct fanout *f, struct sub *sub)
 {
     if (!f->encoded)
         f->encoded = encoded_new(&f->topic->g->log, f->event->type, f->event->data);
-    session_dispatch(sub->session, f->encoded, redaction_for(f, sub));
+    session_dispatch(sub->session, f->encoded, redaction_for(f, sub), f->class);
 }
 
 static bool wants(const struct fanout *f, const struct sub *sub)
@@ -151,7 +153,7 @@ static void show(struct shown *s, struct sub *sub, unsigned slot, bool visible)
         e = encoded_new(&s->topic->g->log, type, buf_str(&data));
         map_put(made, slot + 1, e);
     }
-    session_dispatch(sub->session, e, REDACTION_NONE);
+    session_dispatch(sub->session, e, REDACTION_NONE, s->topic->sub_count > FLUSH_FEW_MAX ? FLUSH_MANY : FLUSH_FEW);
 }
 
 static void sub_widen(struct sub *sub, unsigned words)

@@ -73,6 +73,7 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
     list_init(&g->members_kept);
     list_init(&g->detached);
     list_init(&g->conns);
+    flush_start();
     int r = node_start(g);
     if (r < 0) {
         gateway_free(g);

@@ -5,14 +5,16 @@
 #include "gateway/server/encoded.h"
 
 struct replay {
-    uintptr_t *slots; /* event pointer with its redaction in the lowest bits */
-    unsigned cap, first, count;
-    size_t bytes;
+    uintptr_t *slots;           /* event pointer with its redaction in the lowest bits */
+    unsigned cap, first, count; /* cap: 0 or a power of two */
+    uint32_t bytes;
 };
 
 void replay_done(struct replay *r);
 /* Takes a reference of its own. */
 void replay_push(struct replay *r, struct encoded *e, enum redaction redaction);
+/* Would pushing this one drop the oldest? */
+bool replay_is_full(const struct replay *r, const struct encoded *e);
 /* Drops all but the latest `keep`; gives memory back. */
 void replay_trim(struct replay *r, unsigned keep);
 /* i = 0: the oldest kept. Borrowed. */

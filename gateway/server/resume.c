@@ -24,16 +24,6 @@ static bool replay_complete(struct session *s, uint64_t seq, enum encoder_kind e
     return encoded_share(oldest, encoder, redaction) != NULL;
 }
 
-static void replay_send(struct conn *c, struct session *s, uint64_t seq)
-{
-    for (unsigned i = s->replay.count - (unsigned)(s->seq - seq); i < s->replay.count; i++) {
-        enum redaction redaction;
-        struct encoded *e = replay_at(&s->replay, i, &redaction);
-        conn_dispatch(c, s->seq - s->replay.count + 1 + i, e, redaction);
-        metric_add(&replayed, 1);
-    }
-}
-
 static int refuse(struct conn *c, struct session *s)
 {
     metric_add(&refused, 1);
@@ -70,7 +60,8 @@ int resume_begin(struct conn *c, const struct json_t *d)
     BUF_AUTO struct buf resumed_data = {0};
     payload_resumed(&resumed_data);
     session_attach(s, c);
-    replay_send(c, s, r.seq);
+    s->sent_seq = r.seq;
+    metric_add(&replayed, (int64_t)(s->seq - r.seq));
     session_dispatch_own(s, EVENT_RESUMED, &resumed_data);
     metric_add(&resumed, 1);
     LOG_DEBUG("resumed", "id=%s from=%llu to=%llu", s->id, (unsigned long long)r.seq, (unsigned long long)s->seq);

@@ -91,7 +91,8 @@ struct conn *conn_ref(struct conn *c);
 void conn_unref(struct conn *c);
 void conn_send(struct conn *c, const struct buf *json); /* small payloads; nothing happens on a closed one */
 void conn_send_op(struct conn *c, int op);
-void conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redaction redaction);
+/* False: the event cannot be encoded any more; without it the session would have a hole. */
+bool conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redaction redaction);
 /* Op 9, and back to waiting for IDENTIFY. Its session must have been let go. */
 void conn_invalidate(struct conn *c, bool resumable);
 /* Sends the close frame; the session, when there is one, is detached and waits for RESUME. */
@@ -106,23 +107,41 @@ int identify_begin(struct conn *c, const struct json_t *d);
 int resume_begin(struct conn *c, const struct json_t *d);
 int members_begin(struct conn *c, const struct json_t *d);
 
+/* --- flush.c: from sessions to their sockets
+ * ---------------------------------------------------------------------------------
+ */
+/* What goes to many sessions waits for what goes to few, but has half of the time. */
+enum flush_class { FLUSH_FEW, FLUSH_MANY, FLUSH_CLASSES };
+#define FLUSH_FEW_MAX 64 /* sessions */
+
+/* The session has something unsent and a connection. */
+void flush_add(struct session *s, enum flush_class class);
+/* Gives the connection what is unsent, now. */
+void flush_session(struct session *s);
+void flush_remove(struct session *s);
+void flush_start(void); /* once the loop is there; again is fine */
+
 /* --- session.c -------------------------------------------------------------------------------------------------------
  */
 struct session {
+    /* what every dispatch and its sending touch stands together */
+    struct conn *conn; /* NULL: waits for RESUME */
+    uint64_t seq;
+    uint64_t sent_seq; /* given to the connection; what follows stands in `replay` */
+    struct replay replay;
+    struct list out_item; /* in flush.c while something is unsent */
+    enum flush_class out_class;
     struct gateway *g;
     int refs;
     bool ended, is_bot;
     bool starting; /* READY is not sent yet: only control events count */
     char id[SESSION_ID_CHARS + 1];
-    char *token;       /* what it identified with */
-    struct conn *conn; /* NULL: waits for RESUME */
+    char *token; /* what it identified with */
     uint64_t user_id;
     uint32_t intents, shard, shard_count;
     unsigned large_threshold;
-    uint64_t seq;
     uint64_t acked_seq; /* by a heartbeat at acked_ms */
     int64_t acked_ms;
-    struct replay replay;
     struct list subs; /* of struct sub */
     unsigned sub_count;
     struct list item; /* in gateway.detached while it waits */
@@ -149,9 +168,9 @@ void session_detach(struct session *s);
 void session_end(struct session *s);
 /* session_end, and the connection gets op 9. */
 void session_invalidate(struct session *s);
-/* The next sequence number; kept for RESUME; sent when connected. */
-void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction);
-/* The same for one session only: `data` is d. */
+/* The next sequence number; kept for RESUME; when connected, sent by flush.c at the turn's end. */
+void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction, enum flush_class class);
+/* The same for one session only: `data` is d. It is with the connection's queue already. */
 void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data);
 /* A heartbeat says that the client has everything up to seq. */
 void session_acked(struct session *s, uint64_t seq);

@@ -42,6 +42,7 @@ struct session *session_new(struct gateway *g)
     session_id_make(s->id);
     list_init(&s->subs);
     list_init(&s->item);
+    list_init(&s->out_item);
     smap_put(&g->sessions, str_c(s->id), s);
     metric_add(&sessions_gauge, 1);
     return s;
@@ -81,6 +82,7 @@ void session_detach(struct session *s)
 {
     if (!s->conn)
         return;
+    flush_remove(s);
     s->conn->session = NULL;
     s->conn = NULL;
     s->detached_ms = clock_mono_ms();
@@ -92,8 +94,10 @@ void session_end(struct session *s)
     if (s->ended)
         return;
     s->ended = true;
-    if (s->conn)
+    if (s->conn) {
+        flush_session(s);
         s->conn->session = NULL;
+    }
     s->conn = NULL;
     list_remove(&s->item);
     while (!list_empty(&s->subs))
@@ -116,21 +120,25 @@ void session_invalidate(struct session *s)
 }
 
 /* `redaction` is kept with the event: what a session may read was decided when it happened. */
-void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction)
+void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction, enum flush_class class)
 {
+    if (s->conn && s->seq - s->sent_seq == s->replay.count && replay_is_full(&s->replay, e))
+        flush_session(s); /* the oldest, which is dropped now, is unsent */
     s->seq++;
     replay_push(&s->replay, e, redaction);
     metric_add(&dispatches, 1);
     metric_add(&dispatch_bytes, (int64_t)encoded_bytes(e));
     if (s->conn)
-        conn_dispatch(s->conn, s->seq, e, redaction);
+        flush_add(s, class);
 }
 
 void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data)
 {
     struct encoded *e = encoded_new(&s->g->log, type, buf_str(data));
 
-    session_dispatch(s, e, REDACTION_NONE);
+    session_dispatch(s, e, REDACTION_NONE, FLUSH_FEW);
+    if (s->conn)
+        flush_session(s); /* what paces READY and chunks looks at the connection's queue */
     encoded_unref(e);
 }
 

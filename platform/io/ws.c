@@ -22,6 +22,13 @@
 #define BATCH_PARTS 4
 #define BATCH_HEADS 96
 
+/* A batch of so much is put together and leaves in one send: copying costs less than the kernel's walk over a list
+ * (measured on a fan-out to 1,000 sockets: a frame cost 1.21 bare sends as a list of two, 1.09 joined). */
+#define JOIN_BYTES 65536
+#define JOIN_PARTS 64
+/* The spare batch keeps what it grew to up to here. */
+#define SPARE_HEADS 4096
+
 /* A run of own bytes (in the batch's heads), then shared ones. */
 struct ws_part {
     struct ws_shared *shared; /* or NULL */
@@ -58,6 +65,14 @@ struct ws_conn {
 static struct list dirty = LIST_INIT(dirty); /* something to flush at the turn's end */
 static struct list held = LIST_INIT(held);   /* accepted a moment ago */
 static struct loop_timer *hold_timer;
+static struct ws_batch *spare;
+
+/* The last batch that was put together. The next one often differs in its heads only. */
+static struct {
+    struct ws_part parts[JOIN_PARTS]; /* with references */
+    uint32_t part_count;
+    char data[JOIN_BYTES];
+} joined;
 
 /* ---- shared bytes ---- */
 
@@ -88,15 +103,19 @@ void ws_shared_unref(struct ws_shared *s)
 
 static struct ws_batch *batch_new(struct ws_conn *c)
 {
-    struct ws_batch *b = mem_alloc(sizeof(*b));
+    struct ws_batch *b = spare;
 
+    spare = NULL;
+    if (!b) {
+        b = mem_alloc(sizeof(*b));
+        b->part_cap = BATCH_PARTS;
+        b->heads_cap = BATCH_HEADS;
+        b->parts = b->parts_own;
+        b->heads = b->heads_own;
+    }
     b->conn = c;
     b->bytes = 0;
     b->part_count = b->heads_len = 0;
-    b->part_cap = BATCH_PARTS;
-    b->heads_cap = BATCH_HEADS;
-    b->parts = b->parts_own;
-    b->heads = b->heads_own;
     return b;
 }
 
@@ -106,6 +125,10 @@ static void batch_free(struct ws_batch *b)
         return;
     for (uint32_t i = 0; i < b->part_count; i++)
         ws_shared_unref(b->parts[i].shared);
+    if (!spare && b->part_cap <= JOIN_PARTS && b->heads_cap <= SPARE_HEADS) {
+        spare = b;
+        return;
+    }
     if (b->parts != b->parts_own)
         mem_free(b->parts);
     if (b->heads != b->heads_own)
@@ -181,6 +204,60 @@ static uv_buf_t *batch_bufs(const struct ws_batch *b, unsigned *ret_count)
     return bufs;
 }
 
+/* ---- one run of bytes for many sockets ---- */
+
+static void join_forget(void)
+{
+    for (uint32_t i = 0; i < joined.part_count; i++)
+        ws_shared_unref(joined.parts[i].shared);
+    joined.part_count = 0;
+}
+
+static bool join_same(const struct ws_batch *b)
+{
+    if (b->part_count != joined.part_count)
+        return false;
+    for (uint32_t i = 0; i < b->part_count; i++)
+        if (b->parts[i].shared != joined.parts[i].shared || b->parts[i].head_len != joined.parts[i].head_len)
+            return false;
+    return true;
+}
+
+static void join_remember(const struct ws_batch *b)
+{
+    join_forget();
+    if (b->part_count > JOIN_PARTS)
+        return;
+    for (uint32_t i = 0; i < b->part_count; i++) {
+        joined.parts[i] = b->parts[i];
+        if (b->parts[i].shared)
+            ws_shared_ref(b->parts[i].shared);
+    }
+    joined.part_count = b->part_count;
+}
+
+/* The batch's bytes in one run; valid until the next call. */
+static const char *join(const struct ws_batch *b)
+{
+    bool same = join_same(b);
+    char *to = joined.data;
+
+    if (b->part_count == 1 && !b->parts[0].shared)
+        return b->heads + b->parts[0].head;
+    for (uint32_t i = 0; i < b->part_count; i++) {
+        const struct ws_part *part = &b->parts[i];
+        size_t shared_len = part->shared ? part->shared->len : 0;
+        memcpy(to, b->heads + part->head, part->head_len);
+        to += part->head_len;
+        if (!same && shared_len)
+            memcpy(to, part->shared->data, shared_len);
+        to += shared_len;
+    }
+    if (!same)
+        join_remember(b);
+    return joined.data;
+}
+
 /* ---- the end ---- */
 
 static void deliver_over(void *arg)
@@ -251,15 +328,16 @@ static void on_written(void *arg, int error)
         c->o.cb.on_drain(c, c->o.arg);
 }
 
-/* Gives what is queued to the socket. A batch in flight before it is forgotten: its memory looks after itself. */
-static void flush(struct ws_conn *c)
+/* What stream_try left over. A batch in flight before it is forgotten: its memory looks after itself. */
+static void flush_rest(struct ws_conn *c, struct ws_batch *b, size_t sent)
 {
-    struct ws_batch *b = c->out;
     unsigned count;
     uv_buf_t *bufs = batch_bufs(b, &count);
 
-    c->out = NULL;
-    c->bytes_sent += b->bytes;
+    for (; count && sent >= bufs->len; count--)
+        sent -= bufs++->len;
+    bufs->base += sent;
+    bufs->len -= sent;
     int r = stream_write(c->stream, bufs, count, on_written, b);
     if (r == 1) {
         if (c->inflight)
@@ -272,17 +350,46 @@ static void flush(struct ws_conn *c)
         conn_over(c, 1006, stream_abort);
 }
 
+/* Gives what is queued to the socket. */
+static void flush(struct ws_conn *c)
+{
+    struct ws_batch *b = c->out;
+    ssize_t sent = 0;
+
+    c->out = NULL;
+    c->bytes_sent += b->bytes;
+    if (b->bytes <= JOIN_BYTES && !stream_is_tls(c->stream))
+        sent = stream_try(c->stream, join(b), b->bytes);
+    if (sent >= 0 && (size_t)sent < b->bytes) {
+        flush_rest(c, b, (size_t)sent);
+        return;
+    }
+    batch_free(b);
+    if (sent < 0)
+        conn_over(c, 1006, stream_abort);
+}
+
+static void flush_now(struct ws_conn *c)
+{
+    list_remove(&c->link);
+    if (c->out && !c->inflight)
+        flush(c);
+}
+
+void ws_flush(struct ws_conn *c)
+{
+    if (c->stream && !c->held)
+        flush_now(c);
+}
+
 static void flush_dirty(void *arg)
 {
     struct list *first;
 
     (void)arg;
-    while ((first = list_first(&dirty)) != NULL) {
-        struct ws_conn *c = LIST_ENTRY(first, struct ws_conn, link);
-        list_remove(first);
-        if (c->out && !c->inflight)
-            flush(c);
-    }
+    while ((first = list_first(&dirty)) != NULL)
+        flush_now(LIST_ENTRY(first, struct ws_conn, link));
+    join_forget();
 }
 
 static void mark_dirty(struct ws_conn *c)

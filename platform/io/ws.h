@@ -51,6 +51,10 @@ int ws_send(struct ws_conn *c, bool binary, struct str head, struct ws_shared *s
 /* The same with the frame header already inside the bytes: `raw` is one whole, unmasked, FIN frame or several. */
 int ws_send_raw(struct ws_conn *c, struct str head, struct ws_shared *shared);
 
+/* Gives what is queued to the socket now, not at the turn's end. For who sends the same to many sockets: one after the
+ * other they need no memory of their own, and what their frames share is put together once. */
+void ws_flush(struct ws_conn *c);
+
 /* Sends a close frame after what is queued; then waits for the peer's, close_timeout_ms at most. */
 void ws_close(struct ws_conn *c, int code, const char *reason);
 /* Drops the socket without a word. */

@@ -1,4 +1,4 @@
-/* guildhall-bench [--bin PATH] [start|post|fanout]...: all of them by default, on `guildhall dev`.
+/* guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...: all of them by default, on `guildhall dev`.
  * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE | max | highest]...: on a
  * stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max), and the highest
  * rate that it sustains; with the processor time of each named process tree. */
@@ -83,9 +83,9 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "post") == 0) {
             bench_post(bin, NULL);
         } else if (strcmp(argv[i], "fanout") == 0) {
-            bench_fanout(bin, SESSIONS);
+            bench_fanout(bin, i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : SESSIONS);
         } else {
-            fprintf(stderr, "usage: guildhall-bench [--bin PATH] [start|post|fanout]...\n");
+            fprintf(stderr, "usage: guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...\n");
             return 2;
         }
     }

@@ -9,6 +9,8 @@
 /* --- net.c: sockets, HTTP, WebSocket
  * ---------------------------------------------------------------------------------- */
 int net_connect(int port); /* 127.0.0.1, blocking, TCP_NODELAY; exits on failure */
+/* The same from 127.0.x.y, so that one process can open more connections than there are ports. */
+int net_connect_from(unsigned address, int port);
 int net_listen(int *ret_port);
 void net_write(int fd, const void *p, size_t n); /* all of it */
 /* One HTTP request on a kept connection; the whole answer (head and body) in buf, NUL-terminated. Returns the status.
@@ -17,8 +19,12 @@ int http_request(int fd, const char *method, const char *path, const char *token
                  size_t cap);
 void http_send(int fd, const char *method, const char *path, const char *token, const char *body);
 int http_receive(int fd, char *buf, size_t cap);
-/* Connects, upgrades, identifies, and reads until GUILD_CREATE has come. Returns the socket, still blocking. */
-int gateway_session(int port, const char *token);
+/* Connects, upgrades, identifies, and reads until GUILD_CREATE has come. query: "" or more of the URL's, such as
+ * "&compress=zlib-stream". Returns the socket, still blocking. */
+int gateway_session(int port, const char *token, const char *query);
+/* Upgrades; what the server sends is not read. */
+void ws_upgrade(int fd, const char *path);
+void ws_send_text(int fd, const char *text);
 /* Reads one unfragmented frame's payload (server to client). */
 size_t ws_read_frame(int fd, char *buf, size_t cap);
 
@@ -33,7 +39,7 @@ struct server {
 void server_start(struct server *s, const char *bin);
 void server_stop(struct server *s);
 long server_resident_kb(const struct server *s);
-/* Time the process's main thread has spent on a processor. */
+/* Time all threads of the process have spent on a processor. */
 uint64_t process_cpu_ns(int pid);
 uint64_t now_ns(void);
 
@@ -58,9 +64,53 @@ void bench_load(const struct server *s, const struct cpu_group *groups, unsigned
 /* Looks for the highest rate at which everything comes exactly once and p99 stays under half a second. */
 void bench_highest(const struct server *s);
 
+/* --- receiver.c: many sockets, one epoll
+ * ---------------------------------------------------------------------------------
+ */
+struct receiver {
+    int epoll, count;
+    int *fds;
+};
+void receiver_init(struct receiver *r, int count);
+void receiver_add(struct receiver *r, int fd); /* takes it over */
+void receiver_done(struct receiver *r);
+/* Reads until so many bytes came. It never sleeps meanwhile, so that no sender pays for waking it. */
+void receiver_take(struct receiver *r, size_t bytes);
+/* Reads until nothing came for a while; how much it was. */
+size_t receiver_drain(struct receiver *r, int quiet_ms);
+
+/* --- senders.c: what is compared
+ * ---------------------------------------------------------------------------------------
+ */
+/* A process that sends events of about 770 bytes to its sockets when it is told how many. */
+struct sender {
+    const char *name;
+    int pid, port;
+    int control; /* one byte: how many events */
+    struct receiver receiver;
+    size_t frame_bytes; /* of an event whose sequence number has one digit; or of each */
+    bool numbered;      /* longer by a byte for each further digit */
+    uint64_t seq;
+    struct server server; /* of the one that gets POSTs */
+    int posts[16];
+};
+/* The gateway with an event source in its own process: all of the way from the bus to the socket. */
+void sender_gateway(struct sender *s, const char *name, int sessions, const char *query);
+/* `guildhall dev` and POSTs to it: everything. */
+void sender_dev(struct sender *s, const char *bin, int sessions);
+/* send() in a loop. */
+void sender_bare(struct sender *s, int sessions, size_t frame_bytes);
+/* npm's ws. False: it is not installed. */
+bool sender_ws(struct sender *s, int sessions, size_t payload_bytes);
+_Noreturn void node_run(int control, int answer); /* node.c: the gateway's process */
+void sender_send(struct sender *s, int events);
+void sender_take(struct sender *s, int events); /* until all have it */
+void sender_stop(struct sender *s);
+
 /* --- the benchmarks
  * ------------------------------------------------------------------------------------------------------- */
 void bench_start(const char *bin);
 /* stack NULL: on a `dev` of our own. */
 void bench_post(const char *bin, const struct server *stack);
 void bench_fanout(const char *bin, int sessions);
+void bench_idle(const char *bin, int count);

@@ -232,7 +232,7 @@ static void load_open(const struct server *s)
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
     load.in = malloc(IN_BYTES);
     snprintf(load.path, sizeof load.path, "/api/v10/channels/%s/messages", s->channel);
-    load.ws = gateway_session(s->gateway_port, s->bot_token);
+    load.ws = gateway_session(s->gateway_port, s->bot_token, "");
     struct epoll_event e = {.events = EPOLLIN};
     epoll_ctl(load.epoll, EPOLL_CTL_ADD, load.ws, &e);
     for (int i = 0; i < CONNECTIONS; i++) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static void die(const char *what)
 {
@@ -16,15 +17,24 @@ static void die(const char *what)
     exit(1);
 }
 
-int net_connect(int port)
+int net_connect_from(unsigned address, int port)
 {
-    struct sockaddr_in a = {
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001 + address)};
+    struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(0x7f000001)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0)
+    if (fd < 0)
+        die("socket");
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return fd;
+}
+
+int net_connect(int port)
+{
+    return net_connect_from(0, port);
 }
 
 int net_listen(int *ret_port)
@@ -134,7 +144,7 @@ size_t ws_read_frame(int fd, char *buf, size_t cap)
     return n;
 }
 
-static void ws_send_text(int fd, const char *text)
+void ws_send_text(int fd, const char *text)
 {
     size_t n = strlen(text);
     unsigned char frame[1024] = {0x81, (unsigned char)(0x80 | 126), (unsigned char)(n >> 8), (unsigned char)n};
@@ -142,27 +152,53 @@ static void ws_send_text(int fd, const char *text)
     net_write(fd, frame, n + 8);
 }
 
-int gateway_session(int port, const char *token)
+void ws_upgrade(int fd, const char *path)
+{
+    char request[512], c;
+    int n = snprintf(request, sizeof request,
+                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+                     path);
+    net_write(fd, request, (size_t)n);
+    for (unsigned ends = 0; ends < 4; ends = c == "\r\n\r\n"[ends] ? ends + 1 : 0)
+        read_all(fd, &c, 1);
+}
+
+/* Frames of a zlib-stream are inflated to find the events in them. */
+static bool has_guild_create(z_stream *z, char *buf, size_t len)
+{
+    static char text[1 << 20];
+    if (!z)
+        return strstr(buf, "\"t\":\"GUILD_CREATE\"");
+    z->next_in = (unsigned char *)buf;
+    z->avail_in = (unsigned)len;
+    z->next_out = (unsigned char *)text;
+    z->avail_out = sizeof text - 1;
+    if (inflate(z, Z_SYNC_FLUSH) != Z_OK)
+        die("inflate");
+    *z->next_out = 0;
+    return strstr(text, "\"t\":\"GUILD_CREATE\"");
+}
+
+int gateway_session(int port, const char *token, const char *query)
 {
     static char buf[1 << 20];
-    char identify[600];
+    char identify[600], path[128];
+    bool compressed = strstr(query, "zlib-stream");
+    z_stream z = {0};
     int fd = net_connect(port);
-    static const char upgrade[] =
-        "GET /gateway?v=10&encoding=json HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
-    net_write(fd, upgrade, sizeof upgrade - 1);
-    for (size_t n = 0; n < 4 || memcmp(buf + n - 4, "\r\n\r\n", 4) != 0; n++)
-        read_all(fd, buf + n, 1);
-    ws_read_frame(fd, buf, sizeof buf); /* HELLO */
+    snprintf(path, sizeof path, "/gateway?v=10&encoding=json%s", query);
+    ws_upgrade(fd, path);
     snprintf(
         identify, sizeof identify,
         "{\"op\":2,\"d\":{\"token\":\"%s\",\"intents\":33281,\"properties\":{\"os\":\"linux\",\"browser\":\"bench\","
         "\"device\":\"bench\"}}}",
         token);
     ws_send_text(fd, identify);
-    do
-        ws_read_frame(fd, buf, sizeof buf);
-    while (!strstr(buf, "\"t\":\"GUILD_CREATE\""));
+    if (compressed && inflateInit(&z) != Z_OK)
+        die("inflate");
+    while (!has_guild_create(compressed ? &z : NULL, buf, ws_read_frame(fd, buf, sizeof buf)))
+        ;
+    inflateEnd(&z);
     return fd;
 }

@@ -49,7 +49,7 @@ void bench_post(const char *bin, const struct server *stack)
     else
         server_start(&s, bin);
     snprintf(path, sizeof path, "/api/v10/channels/%s/messages", s.channel);
-    int ws = gateway_session(s.gateway_port, s.bot_token), sent = 0, got = 0;
+    int ws = gateway_session(s.gateway_port, s.bot_token, ""), sent = 0, got = 0;
     uint64_t begun = now_ns();
     for (int i = 0; i < CONNECTIONS; i++, sent++) {
         fds[i] = (struct pollfd){.fd = net_connect(s.port), .events = POLLIN};

@@ -1,6 +1,7 @@
 /* A `guildhall dev` in memory, without limits, seeded with one guild. */
 #include "tests/bench/bench.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,17 +26,31 @@ uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t process_cpu_ns(int pid)
+static uint64_t thread_cpu_ns(int pid, const char *thread)
 {
-    char path[64];
+    char path[300];
     unsigned long long ns = 0;
-    snprintf(path, sizeof path, "/proc/%d/schedstat", pid);
+    snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, thread);
     FILE *f = fopen(path, "re");
     if (f) {
         if (fscanf(f, "%llu", &ns) != 1)
             ns = 0;
         fclose(f);
     }
+    return ns;
+}
+
+uint64_t process_cpu_ns(int pid)
+{
+    char path[64];
+    uint64_t ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            ns += thread_cpu_ns(pid, e->d_name);
+    if (d)
+        closedir(d);
     return ns;
 }
 

@@ -222,6 +222,32 @@ static void a_slow_client(void)
     world_close();
 }
 
+/* One turn brings more than the replay ring holds: what the ring drops has been given to the connection before. */
+static void a_turn_with_more_than_the_ring_holds(void)
+{
+    struct node n;
+    struct client alice;
+    char data[256], text[16];
+
+    world_open();
+    node_open(&n, "a");
+    client_login(&alice, &n, ALICE, INTENTS_ALL, 2);
+    for (int i = 0; i < LIMIT_REPLAY_EVENTS + 100; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        struct event e = message(text, data);
+        number_take(&e);
+        publish(&e);
+    }
+    for (int i = 0; i < LIMIT_REPLAY_EVENTS + 100; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        hears(&alice, text);
+    }
+    assert_false(alice.numbers_wrong);
+    client_close(&alice, 1000);
+    node_close(&n);
+    world_close();
+}
+
 /* Others took the node for dead: what was sent to its name since is lost. */
 static void a_lapsed_lease(void)
 {
@@ -257,6 +283,7 @@ static void conversations(void)
         {"a_lost_event_is_fetched", a_lost_event_is_fetched},
         {"a_lost_event_that_is_nowhere", a_lost_event_that_is_nowhere},
         {"a_slow_client", a_slow_client},
+        {"a_turn_with_more_than_the_ring_holds", a_turn_with_more_than_the_ring_holds},
         {"a_lapsed_lease", a_lapsed_lease},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -38,6 +38,17 @@ static void on_message(struct ws_conn *c, struct str data, bool binary, void *ar
         }
         ws_shared_unref(s);
         ws_send_raw(c, STR("\x81\x03raw"), NULL);
+    } else if (str_eq(data, STR("twins"))) {
+        struct ws_shared *a = ws_shared_new("-shared-", 8), *b = ws_shared_new("=shared=", 8);
+        for (int i = 0; i < 40; i++) { /* alike but for the head, then with other parts of the same lengths */
+            char head[16];
+            int n = snprintf(head, sizeof(head), "%d:", i);
+            ws_send(c, false, (struct str){head, (size_t)n}, i % 20 < 15 ? a : b);
+            ws_send(c, false, (struct str){head, (size_t)n}, i % 10 < 8 ? a : b);
+            ws_flush(c);
+        }
+        ws_shared_unref(a);
+        ws_shared_unref(b);
     } else if (str_eq(data, STR("flood"))) {
         static char block[65536];
         struct ws_shared *s = ws_shared_new(block, sizeof(block));
@@ -351,6 +362,23 @@ static void sends_a_turns_messages_in_order(void **state)
     client_close(&c);
 }
 
+static void flushes_alike_batches(void **state)
+{
+    struct client c = client_open();
+
+    (void)state;
+    expect(&c, 0x81, "hello");
+    say(&c, 0x81, STR("twins"));
+    for (int i = 0; i < 40; i++) {
+        char text[32];
+        snprintf(text, sizeof(text), "%d:%s", i, i % 20 < 15 ? "-shared-" : "=shared=");
+        expect(&c, 0x81, text);
+        snprintf(text, sizeof(text), "%d:%s", i, i % 10 < 8 ? "-shared-" : "=shared=");
+        expect(&c, 0x81, text);
+    }
+    client_close(&c);
+}
+
 static void cuts_a_peer_that_does_not_read(void **state)
 {
     struct client c = client_open();
@@ -399,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_what_went_wrong, begin, end),
         cmocka_unit_test_setup_teardown(notices_sockets_that_vanish, begin, end),
         cmocka_unit_test_setup_teardown(sends_a_turns_messages_in_order, begin, end),
+        cmocka_unit_test_setup_teardown(flushes_alike_batches, begin, end),
         cmocka_unit_test_setup_teardown(cuts_a_peer_that_does_not_read, begin, end),
         cmocka_unit_test_setup_teardown(sends_more_than_the_socket_takes_at_once, begin, end),
     };
