@@ -7,6 +7,7 @@
 #include "platform/io/ws.h"
 #include "platform/protocol/etf.h"
 #include "platform/protocol/zlib_splice.h"
+#include "platform/protocol/zstd_splice.h"
 
 #include <errno.h>
 
@@ -37,8 +38,10 @@ struct compression {
     /* Writes a whole small message: at most text.n + STREAM_STORED_BYTES. */
     size_t (*stored)(bool first, struct str text, char *out);
 };
-#define STREAM_HEAD_BYTES   ZLIB_SPLICE_HEAD_BYTES
+#define STREAM_HEAD_BYTES   ZSTD_SPLICE_HEAD_BYTES
 #define STREAM_STORED_BYTES ZLIB_SPLICE_STORED_BYTES
+_Static_assert(STREAM_HEAD_BYTES >= ZLIB_SPLICE_HEAD_BYTES && STREAM_STORED_BYTES >= ZSTD_SPLICE_HEAD_BYTES,
+               "the larger of both streams");
 
 static size_t json_head(uint64_t seq, char *out)
 {
@@ -67,19 +70,25 @@ static int zlib_run(struct encoder_context *c, struct str text, struct buf *out)
     return zlib_splice_run(c->zlib, text, out);
 }
 
+static int zstd_run(struct encoder_context *c, struct str text, struct buf *out)
+{
+    if (!c->zstd)
+        c->zstd = zstd_splice_new();
+    return zstd_splice_run(c->zstd, text, out);
+}
+
 static const struct encoding json = {{"json", 4}, false, json_head, NULL, NULL, NULL};
 static const struct encoding etf = {{"etf", 3}, true, etf_head, etf_tail, etf_payload, etf_read};
 static const struct compression none = {{NULL, 0}, NULL, copy, copy};
 static const struct compression zlib = {{"zlib-stream", 11}, zlib_run, zlib_splice_head, zlib_splice_stored};
+static const struct compression zstd = {{"zstd-stream", 11}, zstd_run, zstd_splice_head, zstd_splice_head};
 
 static const struct encoder {
     const struct encoding *encoding;
     const struct compression *compression;
 } table[ENCODER_COUNT] = {
-    [ENCODER_JSON] = {&json, &none},
-    [ENCODER_JSON_ZLIB] = {&json, &zlib},
-    [ENCODER_ETF] = {&etf, &none},
-    [ENCODER_ETF_ZLIB] = {&etf, &zlib},
+    [ENCODER_JSON] = {&json, &none}, [ENCODER_JSON_ZLIB] = {&json, &zlib}, [ENCODER_JSON_ZSTD] = {&json, &zstd},
+    [ENCODER_ETF] = {&etf, &none},   [ENCODER_ETF_ZLIB] = {&etf, &zlib},   [ENCODER_ETF_ZSTD] = {&etf, &zstd},
 };
 
 static bool is_binary(const struct encoder *e)
@@ -95,6 +104,7 @@ void encoder_context_init(struct encoder_context *c)
 void encoder_context_done(struct encoder_context *c)
 {
     zlib_splice_free(c->zlib);
+    zstd_splice_free(c->zstd);
     buf_done(&c->scratch);
     buf_done(&c->packed);
     *c = (struct encoder_context){0};

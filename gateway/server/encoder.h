@@ -7,19 +7,23 @@
 struct ws_conn;
 struct ws_shared;
 struct zlib_splice;
+struct zstd_splice;
 
 enum encoder_kind {
     ENCODER_JSON,
     ENCODER_JSON_ZLIB,
+    ENCODER_JSON_ZSTD,
     ENCODER_ETF,
     ENCODER_ETF_ZLIB,
+    ENCODER_ETF_ZSTD,
     ENCODER_COUNT,
 };
 
 /* Shared by all connections of a node. */
 struct encoder_context {
     struct zlib_splice *zlib;
-    struct buf scratch; /* between two calls into the encoder it is free for others */
+    struct zstd_splice *zstd; /* made when somebody asks for it */
+    struct buf scratch;       /* between two calls into the encoder it is free for others */
     struct buf packed;
 };
 void encoder_context_init(struct encoder_context *c);
