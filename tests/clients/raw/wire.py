@@ -10,6 +10,9 @@ import time
 import urllib.parse
 import zlib
 
+import etf
+import zstd
+
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -130,7 +133,11 @@ class Gateway:
 
     def __init__(self, url, query="?v=10&encoding=json", ca=None):
         self.socket = WebSocket(url + query, ca)
-        self._inflate = zlib.decompressobj() if "compress=zlib-stream" in query else None
+        self._etf = "encoding=etf" in query
+        self._zlib = "compress=zlib-stream" in query
+        self._inflate = zlib.decompressobj() if self._zlib else zstd.Decompressor() if "zstd-stream" in query else None
+        self.binary = 0  # messages that were compressed one by one
+        self.bytes = 0  # of all messages as they came
         self.seq = None
         self.ready = None
         self.events = []
@@ -139,17 +146,23 @@ class Gateway:
 
     def receive(self, timeout=None):
         opcode, data = self.socket.message(timeout)
+        self.bytes += len(data)
         if self._inflate:
-            assert opcode == BINARY and data.endswith(b"\0\0\xff\xff"), (opcode, data[-8:])
+            assert opcode == BINARY and (not self._zlib or data.endswith(b"\0\0\xff\xff")), (opcode, data[-8:])
             data = self._inflate.decompress(data)
-        packet = json.loads(data)
+        elif opcode == BINARY and not self._etf:
+            self.binary += 1
+            data = zlib.decompress(data)
+        assert not self._etf or opcode == BINARY
+        packet = etf.unpack(data) if self._etf else json.loads(data)
         if packet["op"] == 0:
             self.seq = packet["s"]
             self.events.append(packet)
         return packet
 
     def send(self, op, data):
-        self.socket.send(TEXT, json.dumps({"op": op, "d": data}).encode())
+        packet = {"op": op, "d": data}
+        self.socket.send(*((BINARY, etf.pack(packet)) if self._etf else (TEXT, json.dumps(packet).encode())))
 
     def until(self, what, predicate, seconds=10):
         """The first packet for which `predicate` holds, from now on."""
