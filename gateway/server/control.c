@@ -443,13 +443,42 @@ static int run_acks(struct control_call *c, void *arg)
  */
 static int run_limits(struct control_call *c, void *arg)
 {
+    static const char *const known[] = {"on", NULL};
     struct gateway *g = arg;
-    int r = control_arg_bool(c, "on", &g->options.limits);
+    int r = control_args_only(c, known);
+
+    if (r == 0)
+        r = control_arg_bool(c, "on", &g->options.limits);
 
     jw_kobj(c->out, "gateway");
     jw_kbool(c->out, "limits", g->options.limits);
     jw_obj_end(c->out);
     return r;
+}
+
+/* The minute in which a connection's sends are counted. Other buckets are kv's: the API advances them. */
+static int run_advance(struct control_call *c, void *arg)
+{
+    struct gateway *g = arg;
+    struct who w = {0};
+    uint64_t ms = 60000;
+    unsigned count = 0;
+    int r = who_read(c, &w);
+
+    if (r == 0)
+        r = control_arg_u64(c, "ms", 1, INT64_MAX, &ms);
+    if (r < 0)
+        return r;
+    LIST_FOREACH(it, &g->conns)
+    {
+        struct conn *conn = LIST_ENTRY(it, struct conn, item);
+        if (!w.all && (!w.by_user || !conn->session || !who_matches(&w, conn->session)))
+            continue;
+        conn->window_ms -= (int64_t)(ms < 60000 ? ms : 60000);
+        count++;
+    }
+    jw_ku64(c->out, "connections", count);
+    return 0;
 }
 
 static int run_reset(struct control_call *c, void *arg)
@@ -481,6 +510,8 @@ static const struct control_action actions[] = {
      "answer heartbeats later, or (without delay_ms) not at all", run_acks},
     {"GET", "/limits", "", "whether limits are on", run_limits},
     {"POST", "/limits", "on=BOOL", "switch rate, send and identify limits", run_limits},
+    {"POST", "/buckets/advance", "user=ID | all [ms=N]", "the minute of a connection's 120 sends, likewise",
+     run_advance},
     {"POST", "/reset", "", "forget every rule; limits as they were set at the start", run_reset},
 };
 

@@ -2,6 +2,7 @@
 #include "platform/api/api_private.h"
 
 #include "platform/api/access_cache.h"
+#include "platform/api/faults.h"
 #include "platform/api/form.h"
 #include "platform/api/images.h"
 #include "platform/api/messages/messages.h"
@@ -26,6 +27,8 @@ struct api *api_new(const struct api_options *o)
     api->options = *o;
     api->router = router_new();
     api->limiter = limiter_new();
+    api->faults = faults_new();
+    api_control_start(api);
     api->access = access_cache_new();
     return api;
 }
@@ -34,6 +37,8 @@ void api_free(struct api *api)
 {
     if (!api)
         return;
+    api_control_stop(api);
+    faults_free(api->faults);
     router_free(api->router);
     limiter_free(api->limiter);
     access_cache_free(api->access);
@@ -177,6 +182,13 @@ static struct route unmatched = {.method_name = "ANY",
                                  .bucket_window_ms = 10000,
                                  .major = -1};
 
+static enum api_error answer_make(struct api_ctx *x, enum api_error e, const struct route *route)
+{
+    if (e == API_OK)
+        return route_run(x, route);
+    return limit_route(x, route) ? e : API_OK;
+}
+
 /* e: what the version or the path was refused with. */
 static void serve(struct api *api, struct http_request *req, struct http_response *res, struct str path, int version,
                   enum api_error e)
@@ -195,11 +207,15 @@ static void serve(struct api *api, struct http_request *req, struct http_respons
     if (e == API_OK)
         e = router_match(api->router, req->method, path, x.arena, &match);
     memcpy(x.texts, match.texts, sizeof x.texts);
-    if (e == API_OK)
-        e = route_run(&x, match.route);
-    else if (!limit_route(&x, &unmatched))
+    struct fault fault;
+    faults_take(api->faults, &x, path, &fault);
+    if (fault_before(&fault, &x, match.route)) {
         e = API_OK;
-    finish(&x, e);
+    } else {
+        e = answer_make(&x, e, match.route);
+        finish(&x, e);
+        fault_after(&fault, &x, match.route);
+    }
     json_decref(x.body);
     buf_done(&x.form_errors);
     route_count(match.route, res->status, began_ns);

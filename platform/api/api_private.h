@@ -10,6 +10,8 @@ struct api {
     struct router *router;
     struct limiter *limiter;
     struct access_cache *access;
+    struct faults *faults;
+    bool limits_set; /* as the process was started; control may switch options.limits */
 };
 
 /* The `errors` tree of what form_error recorded: a new reference. */
@@ -30,6 +32,14 @@ struct limiter *limiter_new(void);
 void limiter_free(struct limiter *l);
 /* Takes the route's and the global token and writes the X-RateLimit headers. False: the 429 answer stands. */
 bool limit_route(struct api_ctx *x, const struct route *route);
+/* Writes a 429 as if the route's limit had been met, or with scope "global" the caller's global one. */
+void limit_refuse(struct http_response *res, const struct route *route, int64_t wait_ms, const char *scope);
+/* Forgets what this process counted itself while kv was away. */
+void limiter_forget(struct limiter *l);
+
+/* control.c: what operators and tests of bots ask of the API. */
+void api_control_start(struct api *api);
+void api_control_stop(struct api *api);
 
 /* lock.c: releases what api_guild_lock took, if anything. */
 void api_guild_unlock(struct api_ctx *x);

@@ -112,13 +112,14 @@ static void headers_write(struct http_response *res, int limit, int remaining, i
 }
 
 /* e: the error that the limit has a code of its own for, or API_OK. */
-static void too_many(struct http_response *res, int64_t wait_ms, bool global, enum api_error e)
+static void too_many(struct http_response *res, int64_t wait_ms, const char *scope, enum api_error e)
 {
     struct buf *b = &res->body;
+    bool global = strcmp(scope, "global") == 0;
 
     res->status = 429;
     http_response_header(res, "Retry-After", "%lld", (long long)(wait_ms + 999) / 1000);
-    http_response_header(res, "X-RateLimit-Scope", "%s", global ? "global" : "user");
+    http_response_header(res, "X-RateLimit-Scope", "%s", scope);
     if (global)
         http_response_header(res, "X-RateLimit-Global", "true");
     buf_clear(b);
@@ -153,6 +154,19 @@ static void keys_make(struct api_ctx *x, const struct route *route, char global[
     snprintf(bucket, 192, "rl:{%s}:%s:%.*s", who, route->bucket, STR_ARG(major));
 }
 
+void limit_refuse(struct http_response *res, const struct route *route, int64_t wait_ms, const char *scope)
+{
+    bool global = strcmp(scope, "global") == 0;
+
+    headers_write(res, global ? LIMIT_API_GLOBAL : route->bucket_limit, 0, wait_ms, route->bucket);
+    too_many(res, wait_ms, scope, API_OK);
+}
+
+void limiter_forget(struct limiter *l)
+{
+    local_forget(l);
+}
+
 bool limit_route(struct api_ctx *x, const struct route *route)
 {
     char global[128], bucket[192];
@@ -173,11 +187,11 @@ bool limit_route(struct api_ctx *x, const struct route *route)
     if (!s[0].allowed) {
         /* The waiting time must be the one of the headers that libraries look at, so they tell the global bucket's. */
         headers_write(x->res, LIMIT_API_GLOBAL, 0, wait_of(&s[0]), route->bucket);
-        too_many(x->res, wait_of(&s[0]), true, API_OK);
+        too_many(x->res, wait_of(&s[0]), "global", API_OK);
         return false;
     }
     headers_write(x->res, route->bucket_limit, 0, wait_of(&s[1]), route->bucket);
-    too_many(x->res, wait_of(&s[1]), false, API_OK);
+    too_many(x->res, wait_of(&s[1]), "user", API_OK);
     return false;
 }
 
@@ -196,6 +210,6 @@ bool api_limit(struct api_ctx *x, const char *key, int limit, int64_t window_ms,
     buf_clear(&x->res->head);
     bucket_name("", key, name);
     headers_write(x->res, limit, 0, wait_of(&s), name);
-    too_many(x->res, wait_of(&s), false, e);
+    too_many(x->res, wait_of(&s), "user", e);
     return false;
 }

@@ -40,6 +40,13 @@ static const struct verb {
     {"sessions", "acks", "POST", "/sessions/acks", VERB_PLAIN, false,
      "WHO [delay_ms=N] [count=N] [for_ms=N]: delay or drop heartbeat ACKs"},
     {"drain", NULL, "POST", "/drain", VERB_PLAIN, true, "NODE: hand its sessions over and stop it"},
+    {"http", NULL, "GET", "/http", VERB_PLAIN, false, "the rules by which HTTP requests fail"},
+    {"http", "fail", "POST", "/http", VERB_PLAIN, false,
+     "answer=STATUS|cut=reset|end|delay_ms=N [method=] [path=] [user=] [count=1] [for_ms=]: fail the next requests"},
+    {"http", "clear", "POST", "/http/clear", VERB_PLAIN, false, "forget these rules"},
+    {"buckets", NULL, "GET", "/buckets", VERB_PLAIN, false, "open rate-limit buckets: [user=] [key=]"},
+    {"buckets", "advance", "POST", "/buckets/advance", VERB_PLAIN, false,
+     "user=ID|key=TEXT|all [ms=N]: let them reset so much earlier; without ms: now"},
     {"limits", NULL, "GET", "/limits", VERB_PLAIN, false, "whether limits are on"},
     {"limits", "on", "POST", "/limits", VERB_PLAIN, false, "switch them on"},
     {"limits", "off", "POST", "/limits", VERB_PLAIN, false, "switch them off"},
@@ -358,6 +365,8 @@ int ctl_control_main(const char *tool, int word_count, char **words, int *ret_co
     self.args = json_object();
     *ret_code = 2;
     if (words_read(word_count, words) == 0) {
+        if (strcmp(setting_str(SETTING_log_level), "info") == 0)
+            log_init("ctl", LOG_LEVEL_WARN, false); /* the answer is what was asked for */
         if (!serve_path(SETTING_control_url) && serve_path(SETTING_redis_url))
             self.kv = kv_open(setting_str(SETTING_redis_url), &err);
         self.http = http_client_new(&(struct http_client_options){.ca_file = ca, .user_agent = "guildhall-ctl"});

@@ -433,6 +433,11 @@ bool http_request_gone(const struct http_request *r)
     return r->conn->ended;
 }
 
+void http_request_cut(struct http_request *r, bool reset)
+{
+    conn_drop_stream(r->conn, reset ? stream_reset : stream_finish);
+}
+
 /* ---- what the listener says ---- */
 
 struct http_conn *http_conn_of(struct list *link)

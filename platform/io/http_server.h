@@ -49,6 +49,10 @@ struct str http_percent_decode(struct arena *a, struct str s, bool plus_is_blank
 /* True once the peer is gone (or has at least ended its sending side): a long handler may stop early. */
 bool http_request_gone(const struct http_request *r);
 
+/* Ends the connection without an answer: with a reset, or with TCP's orderly end. What the handler then writes goes
+ * nowhere. */
+void http_request_cut(struct http_request *r, bool reset);
+
 struct http_response {
     int status;
     struct buf head; /* extra header lines, each "Name: value\r\n"; Content-Length, Date and Connection are added */

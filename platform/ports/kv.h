@@ -85,6 +85,17 @@ int kv_buckets_take(struct kv *kv, const struct kv_bucket *buckets, unsigned cou
 /* Looks without taking. */
 int kv_bucket_peek(struct kv *kv, const struct kv_bucket *b, struct kv_bucket_state *ret);
 
+/* The open buckets whose key contains `part`, at most `max`. Walks over every key: for operators, not for requests. */
+struct kv_bucket_open {
+    struct str key;
+    int used;
+    int64_t reset_after_ms;
+};
+int kv_buckets_list(struct kv *kv, struct arena *a, struct str part, unsigned max, struct kv_bucket_open **ret,
+                    unsigned *ret_count);
+/* Lets them reset `ms` earlier; those whose time is over are gone. ret_count: how many were touched. */
+int kv_buckets_advance(struct kv *kv, struct str part, int64_t ms, unsigned *ret_count);
+
 /* --- plain values
  * ----------------------------------------------------------------------------------------------------- */
 int kv_put(struct kv *kv, const char *key, struct str value, int64_t ttl_ms);

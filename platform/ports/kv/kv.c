@@ -120,6 +120,20 @@ int kv_bucket_peek(struct kv *kv, const struct kv_bucket *b, struct kv_bucket_st
     return kv->ops->buckets_take(kv, b, 1, false, ret);
 }
 
+int kv_buckets_list(struct kv *kv, struct arena *a, struct str part, unsigned max, struct kv_bucket_open **ret,
+                    unsigned *ret_count)
+{
+    *ret = ARENA_ARRAY(a, struct kv_bucket_open, max);
+    *ret_count = 0;
+    return kv->ops->buckets_list(kv, a, part, max, *ret, ret_count);
+}
+
+int kv_buckets_advance(struct kv *kv, struct str part, int64_t ms, unsigned *ret_count)
+{
+    *ret_count = 0;
+    return kv->ops->buckets_advance(kv, part, ms, ret_count);
+}
+
 int kv_put(struct kv *kv, const char *key, struct str value, int64_t ttl_ms)
 {
     return kv->ops->put(kv, key, value, ttl_ms);

@@ -354,6 +354,36 @@ static int buckets_take(struct kv *kv, const struct kv_bucket *buckets, unsigned
     return 0;
 }
 
+static bool part_of(struct str key, struct str part)
+{
+    return !part.n || memmem(key.p, key.n, part.p, part.n);
+}
+
+static int buckets_list(struct kv *kv, struct arena *a, struct str part, unsigned max, struct kv_bucket_open *ret,
+                        unsigned *ret_count)
+{
+    struct str key;
+    size_t cursor = 0;
+
+    for (const struct bucket *b; *ret_count < max && (b = smap_next(&self_of(kv)->buckets.map, &cursor, &key));)
+        if (alive(&b->e) && part_of(key, part))
+            ret[(*ret_count)++] = (struct kv_bucket_open){arena_str(a, key), b->used, b->e.until_ms - clock_mono_ms()};
+    return 0;
+}
+
+static int buckets_advance(struct kv *kv, struct str part, int64_t ms, unsigned *ret_count)
+{
+    struct str key;
+    size_t cursor = 0;
+
+    for (struct bucket *b; (b = smap_next(&self_of(kv)->buckets.map, &cursor, &key));)
+        if (alive(&b->e) && part_of(key, part)) {
+            b->e.until_ms -= ms;
+            ++*ret_count;
+        }
+    return 0;
+}
+
 /* --- values --- */
 
 static int put(struct kv *kv, const char *key, struct str value, int64_t ttl_ms)
@@ -437,6 +467,8 @@ struct kv *kv_memory_open(void)
         .lease_renew = lease_renew,
         .lease_release = lease_release,
         .buckets_take = buckets_take,
+        .buckets_list = buckets_list,
+        .buckets_advance = buckets_advance,
         .put = put,
         .put_new = put_new,
         .get = get,

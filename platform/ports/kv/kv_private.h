@@ -21,6 +21,9 @@ struct kv_ops {
     int (*lease_release)(struct kv *kv, const char *name, const char *owner, uint64_t epoch);
     int (*buckets_take)(struct kv *kv, const struct kv_bucket *buckets, unsigned count, bool take,
                         struct kv_bucket_state *ret);
+    int (*buckets_list)(struct kv *kv, struct arena *a, struct str part, unsigned max, struct kv_bucket_open *ret,
+                        unsigned *ret_count);
+    int (*buckets_advance)(struct kv *kv, struct str part, int64_t ms, unsigned *ret_count);
     int (*put)(struct kv *kv, const char *key, struct str value, int64_t ttl_ms);
     int (*put_new)(struct kv *kv, struct arena *a, const char *key, struct str value, int64_t ttl_ms,
                    struct str *ret_existing);

@@ -290,6 +290,8 @@ struct kv *kv_redis_open(const char *url, struct buf *err)
         .lease_renew = lease_renew,
         .lease_release = lease_release,
         .buckets_take = buckets_take,
+        .buckets_list = kv_redis_buckets_list,
+        .buckets_advance = kv_redis_buckets_advance,
         .put = put,
         .put_new = put_new,
         .get = get,

@@ -64,6 +64,11 @@ void kv_redis_known_done(struct kv_redis *k);
 /* Coroutine: reads the live nodes into `known`. */
 void kv_redis_refresh(void *arg);
 
+/* kv_redis_buckets.c */
+int kv_redis_buckets_list(struct kv *kv, struct arena *a, struct str part, unsigned max, struct kv_bucket_open *ret,
+                          unsigned *ret_count);
+int kv_redis_buckets_advance(struct kv *kv, struct str part, int64_t ms, unsigned *ret_count);
+
 /* kv_redis_sessions.c */
 int kv_redis_sessions_put(struct kv *kv, const struct kv_session *sessions, unsigned count, int64_t ttl_ms,
                           bool *ret_lost);

@@ -14,6 +14,7 @@ from caller import Caller  # noqa: E402
 from steer import Control  # noqa: E402
 from seed import Seed  # noqa: E402
 from servers import DevPlatform, StackPlatform  # noqa: E402
+from stack import binary  # noqa: E402, F401
 from wire import Gateway  # noqa: E402
 
 GUILDS, MEMBERS, PRESENCES, MESSAGES = 1 << 0, 1 << 1, 1 << 8, 1 << 9

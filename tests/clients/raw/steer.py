@@ -46,7 +46,7 @@ class Control:
         processes = {urllib.parse.urlsplit(url).netloc: url for url in urls}  # API and gateway may share a port
         self.urls, self.secret = list(processes.values()), secret
 
-    def __call__(self, method, path, **args):
+    def __call__(self, method, path, /, **args):
         answers, refusal = [], None
         for url in self.urls:
             try:

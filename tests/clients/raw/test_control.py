@@ -1,9 +1,11 @@
 """The control endpoint: sessions are listed and closed, and the server misbehaves towards them on request."""
+import json
+import subprocess
 import time
 import unittest
 
 import steer
-from case import CONTENT, GUILDS, MESSAGES, Case
+from case import binary, CONTENT, GUILDS, MESSAGES, Case
 from wire import Closed
 
 
@@ -37,7 +39,7 @@ class ControlCase(Case):
 class Door(ControlCase):
     def refused_with(self, status, *args, **more):
         with self.assertRaises(steer.Refused) as refusal:
-            steer.call(self.control.urls[0], *args, **more)
+            steer.call(self.control.urls[-1], *args, **more)
         self.assertEqual(refusal.exception.status, status)
         self.assertTrue(refusal.exception.body["message"])
         return refusal.exception.body["message"]
@@ -65,8 +67,65 @@ class Door(ControlCase):
         self.assertIn("user", refused(400, "POST", "/sessions/close", {"user": "bob"}))
 
     def test_its_actions_are_listed(self):
-        answer = steer.call(self.control.urls[0], "GET", "", secret=self.control.secret)
+        answer = steer.call(self.control.urls[-1], "GET", "", secret=self.control.secret)
         self.assertIn(("POST", "/sessions/close"), [(one["method"], one["path"]) for one in answer["actions"]])
+
+
+class Ctl(ControlCase):
+    """`guildhall ctl`: in the full stack it finds the processes in Redis."""
+
+    def ctl(self, *words):
+        """(exit code, stdout, stderr)"""
+        server = self.server.server
+        if self.control.secret:
+            words += ("--redis-url", server.redis_url, "--control-secret", server.control_secret)
+        else:
+            words += ("--control-url", server.base_url)
+        done = subprocess.run([binary(), "ctl", *words], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_nodes(self):
+        code, out, err = self.ctl("nodes")
+        self.assertEqual((code, err), (0, ""))
+        lines = [line.split() for line in out.splitlines()]
+        self.assertEqual(lines[0][:4], ["NODE", "KIND", "PID", "SINCE_S"])
+        stack = self.server.server
+        pids = {process.pid for process in (stack.api + stack.gateway if self.control.secret else self.server.processes)}
+        self.assertEqual({int(line[2]) for line in lines[1:]}, pids)
+        self.assertLessEqual({line[4] for line in lines[1:]}, {"ready"})
+        name = next(line[0] for line in lines[1:] if line[1] in ("gateway", "dev"))
+        one = self.ctl("nodes", f"node={name}")[1].splitlines()
+        if self.control.secret:
+            self.assertEqual([line.split()[0] for line in one], ["NODE", name])
+            code, out, err = self.ctl("nodes", "node=nobody")
+            self.assertEqual((code, out, err), (1, "", "guildhall: no such node\n"))
+
+    def test_sessions(self):
+        connection = self.session(shard=[2, 8])
+        session = connection.ready["session_id"]
+        code, out, err = self.ctl("sessions", f"session={session}")
+        self.assertEqual((code, err), (0, ""))
+        line = out.splitlines()[1].split()
+        self.assertEqual(line[1:4], [session, self.seed.bots["pingbot"], "2/8"])
+        as_json = [json.loads(line) for line in self.ctl("sessions", "list", f"session={session}", "json")[1].splitlines()]
+        self.assertEqual([one["id"] for answer in as_json for one in answer["sessions"]], [session])
+        code, out, err = self.ctl("sessions", "close", f"session={session}", "code=4001")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(connection.closed(), 4001)
+
+    def test_mistakes(self):
+        code, _, err = self.ctl("sessions", "close")
+        self.assertEqual(code, 1)
+        self.assertIn("say which sessions", err)
+        self.assertEqual(self.ctl("sessions", "clsoe", "all")[0], 2)
+        self.assertEqual(self.ctl("sessions", "close", "all", "cod=1")[0], 1)
+        self.assertEqual(self.ctl("drain")[0], 2)
+
+    def test_http_fails(self):
+        code, out, err = self.ctl("http", "fail", "answer=502", "path=/users/@me")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(self.call.once(self.bot, "GET", "/users/@me").status, 502)
+        self.assertEqual(self.ctl("reset")[0], 0)
 
 
 class Sessions(ControlCase):

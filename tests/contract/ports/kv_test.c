@@ -43,6 +43,45 @@ static void buckets(void)
     kv_close(kv);
 }
 
+static void buckets_are_listed_and_advanced(void)
+{
+    struct kv *kv = opened();
+    struct arena a = {0};
+    struct kv_bucket mine = {"adv:{77}:mine", 2, 5000}, other = {"adv:{88}:other", 2, 5000};
+    struct kv_bucket_open *found;
+    struct kv_bucket_state s;
+    unsigned count;
+    for (int i = 0; i < 2; i++) {
+        expect_int(kv_buckets_take(kv, &mine, 1, &s), 0);
+        expect_int(kv_buckets_take(kv, &other, 1, &s), 0);
+    }
+    expect_int(kv_buckets_list(kv, &a, STR("adv:"), 10, &found, &count), 0);
+    expect_int(count, 2);
+    expect_int(kv_buckets_list(kv, &a, STR("adv:"), 1, &found, &count), 0);
+    expect_int(count, 1);
+    expect_int(kv_buckets_list(kv, &a, STR("{77}"), 10, &found, &count), 0);
+    expect_int(count, 1);
+    expect_true(str_eq(found[0].key, STR("adv:{77}:mine")));
+    expect_int(found[0].used, 2);
+    expect_true(found[0].reset_after_ms > 0 && found[0].reset_after_ms <= 5000);
+
+    expect_int(kv_buckets_advance(kv, STR("{77}"), 2000, &count), 0);
+    expect_int(count, 1);
+    expect_int(kv_bucket_peek(kv, &mine, &s), 0);
+    expect_true(!s.allowed && s.reset_after_ms <= 3000);
+    expect_int(kv_buckets_advance(kv, STR("{77}"), 3000, &count), 0);
+    expect_int(kv_bucket_peek(kv, &mine, &s), 0);
+    expect_true(s.allowed && s.remaining == 2);
+    expect_int(kv_bucket_peek(kv, &other, &s), 0);
+    expect_true(!s.allowed);
+    expect_int(kv_buckets_advance(kv, STR("adv:"), 60000, &count), 0);
+    expect_int(count, 1);
+    expect_int(kv_buckets_list(kv, &a, STR("adv:"), 10, &found, &count), 0);
+    expect_int(count, 0);
+    arena_done(&a);
+    kv_close(kv);
+}
+
 struct crowd {
     struct kv *kv;
     int allowed;
@@ -331,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest contract[] = {
         CO_TEST(buckets),
+        CO_TEST(buckets_are_listed_and_advanced),
         CO_TEST(a_bucket_is_never_overdrawn),
         CO_TEST(leases),
         CO_TEST(values),
