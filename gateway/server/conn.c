@@ -28,7 +28,7 @@ METRIC_DEFINE(closes, METRIC_COUNTER, "guildhall_gateway_closes_total", "Connect
 void conn_send(struct conn *c, const struct buf *json)
 {
     if (c->ws && c->step != CONN_CLOSING && !buf_failed(json))
-        (void)encoder_send_small(&c->g->log.encoders, c->encoder, &c->begun, c->ws,
+        (void)encoder_send_small(&c->g->log.encoders, &c->stream, c->ws,
                                  buf_str(json)); /* on_close tells of a cut one */
 }
 
@@ -52,7 +52,7 @@ void conn_invalidate(struct conn *c, bool resumable)
 
 bool conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redaction redaction)
 {
-    struct ws_shared *shared = encoded_share(e, c->encoder, redaction);
+    struct ws_shared *shared = encoded_share(e, encoder_stream_form(&c->stream), redaction);
 
     if (!c->ws || c->step == CONN_CLOSING)
         return true;
@@ -60,8 +60,7 @@ bool conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redacti
         LOG_ERROR("event not encoded", "type=%s bytes=%zu", event_name(encoded_type(e)), encoded_bytes(e));
         return false;
     }
-    (void)encoder_send(c->encoder, &c->begun, c->ws, seq, shared);
-    return true;
+    return encoder_send(&c->g->log.encoders, &c->stream, c->ws, seq, shared) != -EMSGSIZE;
 }
 
 static void count_close(int code)
@@ -118,6 +117,7 @@ static void on_close(struct ws_conn *ws, int code, void *arg)
         session_end(c->session);
     else if (c->session)
         session_detach(c->session);
+    encoder_stream_done(&c->g->log.encoders, &c->stream);
     list_remove(&c->item);
     c->g->conn_count--;
     metric_add(&conns_gauge, -1);
@@ -248,7 +248,7 @@ static int payload_take(struct conn *c, struct str data)
     struct envelope e;
     json_t *d;
 
-    if (encoder_read(c->encoder, data, &json, &text) < 0 || envelope_scan(text, &e) < 0 || e.op < 0)
+    if (encoder_read(c->stream.kind, data, &json, &text) < 0 || envelope_scan(text, &e) < 0 || e.op < 0)
         return GATEWAY_CLOSE_DECODE_ERROR;
     const struct step *s = step_of(e.op);
     if (!s)
@@ -285,12 +285,13 @@ int conn_accept(struct gateway *g, struct http_request *req, enum encoder_kind e
                            .queue_bytes_max = LIMIT_WS_QUEUE_BYTES,
                            .close_timeout_ms = CLOSE_TIMEOUT_MS};
 
-    *c = (struct conn){.g = g, .refs = 1, .step = CONN_HELLO, .encoder = encoder, .version = version};
+    *c = (struct conn){.g = g, .refs = 1, .step = CONN_HELLO, .version = version};
     c->ws = ws_accept(req, &o);
     if (!c->ws) {
         mem_free(c);
         return 400;
     }
+    encoder_stream_init(&g->log.encoders, &c->stream, encoder, g->options.compression_contexts);
     list_init(&c->item);
     heard(c, clock_mono_ms());
     g->conn_count++;

@@ -122,7 +122,7 @@ static void session_write(struct buf *b, const struct session *s, int64_t now_ms
     jw_ku64(b, "replay_events", s->replay.count);
     jw_ku64(b, "replay_bytes", s->replay.bytes);
     if (c && c->ws) {
-        encoder_names(c->encoder, &encoding, &compress);
+        encoder_names(c->stream.kind, &encoding, &compress);
         jw_kstr(b, "encoding", encoding);
         jw_kstr(b, "compress", compress);
         jw_kcstr(b, "address", ws_peer(c->ws));

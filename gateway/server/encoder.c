@@ -4,8 +4,11 @@
 #include "gateway/server/encoder.h"
 
 #include "platform/base/check.h"
+#include "platform/base/limits.h"
+#include "platform/base/metrics.h"
 #include "platform/io/ws.h"
 #include "platform/protocol/etf.h"
+#include "platform/protocol/stream_context.h"
 #include "platform/protocol/zlib_splice.h"
 #include "platform/protocol/zstd_splice.h"
 
@@ -15,7 +18,11 @@
 #define FRAME_HEAD_BYTES 10
 #define WS_FIN_TEXT      0x81
 #define WS_FIN_BINARY    0x82
-#define ETF_GROWTH       3 /* at most: [] takes 6 bytes, as an element */
+#define ETF_GROWTH       3    /* at most: [] takes 6 bytes, as an element */
+#define PACK_BYTES       1024 /* a dispatch this long is packed where payload compression is on, and READY */
+
+METRIC_DEFINE(contexts, METRIC_GAUGE, "guildhall_gateway_compression_contexts",
+              "Connections with a compressor of their own");
 
 _Static_assert(SEQ_HEAD_BYTES >= ETF_HEAD_BYTES, "a head of either encoding has room");
 
@@ -31,6 +38,7 @@ struct encoding {
 
 struct compression {
     struct str name; /* empty: none */
+    enum stream_kind own;
     /* The shared run of a tail; NULL: the tail itself. */
     int (*run)(struct encoder_context *c, struct str text, struct buf *out);
     /* Writes what goes before a run: at most text.n + STREAM_HEAD_BYTES. */
@@ -79,9 +87,10 @@ static int zstd_run(struct encoder_context *c, struct str text, struct buf *out)
 
 static const struct encoding json = {{"json", 4}, false, json_head, NULL, NULL, NULL};
 static const struct encoding etf = {{"etf", 3}, true, etf_head, etf_tail, etf_payload, etf_read};
-static const struct compression none = {{NULL, 0}, NULL, copy, copy};
-static const struct compression zlib = {{"zlib-stream", 11}, zlib_run, zlib_splice_head, zlib_splice_stored};
-static const struct compression zstd = {{"zstd-stream", 11}, zstd_run, zstd_splice_head, zstd_splice_head};
+static const struct compression none = {{NULL, 0}, STREAM_PACK, NULL, copy, copy};
+static const struct compression zlib = {
+    {"zlib-stream", 11}, STREAM_ZLIB, zlib_run, zlib_splice_head, zlib_splice_stored};
+static const struct compression zstd = {{"zstd-stream", 11}, STREAM_ZSTD, zstd_run, zstd_splice_head, zstd_splice_head};
 
 static const struct encoder {
     const struct encoding *encoding;
@@ -105,6 +114,8 @@ void encoder_context_done(struct encoder_context *c)
 {
     zlib_splice_free(c->zlib);
     zstd_splice_free(c->zstd);
+    stream_context_free(c->packer);
+    CHECK(c->own_count == 0);
     buf_done(&c->scratch);
     buf_done(&c->packed);
     *c = (struct encoder_context){0};
@@ -162,24 +173,86 @@ static size_t frame_head(bool binary, size_t payload, char *out)
     return 2 + bytes;
 }
 
-int encoder_send(enum encoder_kind kind, bool *begun, struct ws_conn *ws, uint64_t seq, struct ws_shared *shared)
+/* --- a connection's stream -------------------------------------------------------------------------------------------
+ */
+void encoder_stream_init(struct encoder_context *c, struct encoder_stream *s, enum encoder_kind kind, bool own)
 {
-    const struct encoder *e = &table[kind];
+    const struct compression *compression = table[kind].compression;
+
+    *s = (struct encoder_stream){.kind = kind};
+    if (!own || !compression->run || c->own_count == LIMIT_STREAM_CONTEXTS)
+        return;
+    s->own = stream_context_new(compression->own);
+    c->own_count++;
+    metric_add(&contexts, 1);
+}
+
+void encoder_stream_done(struct encoder_context *c, struct encoder_stream *s)
+{
+    if (!s->own)
+        return;
+    stream_context_free(s->own);
+    s->own = NULL;
+    c->own_count--;
+    metric_add(&contexts, -1);
+}
+
+enum encoder_kind encoder_stream_form(const struct encoder_stream *s)
+{
+    if (!s->own)
+        return s->kind;
+    return table[s->kind].encoding == &etf ? ENCODER_ETF : ENCODER_JSON;
+}
+
+void encoder_stream_pack(struct encoder_stream *s, bool packs)
+{
+    s->packs = packs && s->kind == ENCODER_JSON;
+}
+
+/* What a compressor makes of both parts, as one binary frame. */
+static int send_compressed(struct encoder_context *c, struct stream_context *compressor, struct ws_conn *ws,
+                           struct str head, struct str rest)
+{
+    char bytes[FRAME_HEAD_BYTES];
+
+    buf_clear(&c->packed);
+    if (stream_context_write(compressor, head, rest, &c->packed) < 0)
+        return -EMSGSIZE;
+    struct ws_shared *whole = ws_shared_new(c->packed.data, c->packed.len);
+    if (!whole)
+        return -EMSGSIZE;
+    int r = ws_send_raw(ws, (struct str){bytes, frame_head(true, whole->len, bytes)}, whole);
+    ws_shared_unref(whole);
+    return r;
+}
+
+static struct stream_context *packer(struct encoder_context *c)
+{
+    if (!c->packer)
+        c->packer = stream_context_new(STREAM_PACK);
+    return c->packer;
+}
+
+int encoder_send(struct encoder_context *c, struct encoder_stream *s, struct ws_conn *ws, uint64_t seq,
+                 struct ws_shared *shared)
+{
+    const struct encoder *e = &table[s->kind];
     char text[SEQ_HEAD_BYTES], head[FRAME_HEAD_BYTES + SEQ_HEAD_BYTES + STREAM_HEAD_BYTES];
     char payload[SEQ_HEAD_BYTES + STREAM_HEAD_BYTES];
     struct str seq_head = {text, e->encoding->head(seq, text)};
-    size_t payload_len = e->compression->head(!*begun, seq_head, payload);
-    size_t n = frame_head(is_binary(e), payload_len + shared->len, head);
 
+    if (s->own || (s->packs && (seq == 1 || shared->len >= PACK_BYTES)))
+        return send_compressed(c, s->own ? s->own : packer(c), ws, seq_head, (struct str){shared->data, shared->len});
+    size_t payload_len = e->compression->head(!s->begun, seq_head, payload);
+    size_t n = frame_head(is_binary(e), payload_len + shared->len, head);
     memcpy(head + n, payload, payload_len);
-    *begun = true;
+    s->begun = true;
     return ws_send_raw(ws, (struct str){head, n + payload_len}, shared);
 }
 
-int encoder_send_small(struct encoder_context *c, enum encoder_kind kind, bool *begun, struct ws_conn *ws,
-                       struct str text)
+int encoder_send_small(struct encoder_context *c, struct encoder_stream *s, struct ws_conn *ws, struct str text)
 {
-    const struct encoder *e = &table[kind];
+    const struct encoder *e = &table[s->kind];
     char frame[FRAME_HEAD_BYTES + ETF_GROWTH * ENCODER_SMALL_BYTES + STREAM_STORED_BYTES], head[FRAME_HEAD_BYTES];
 
     CHECK(text.n <= ENCODER_SMALL_BYTES);
@@ -189,10 +262,12 @@ int encoder_send_small(struct encoder_context *c, enum encoder_kind kind, bool *
         text = buf_str(&c->scratch);
         CHECK(text.n <= (size_t)ETF_GROWTH * ENCODER_SMALL_BYTES);
     }
-    size_t payload_len = e->compression->stored(!*begun, text, frame + FRAME_HEAD_BYTES);
+    if (s->own)
+        return send_compressed(c, s->own, ws, STR(""), text);
+    size_t payload_len = e->compression->stored(!s->begun, text, frame + FRAME_HEAD_BYTES);
     size_t n = frame_head(is_binary(e), payload_len, head);
     memcpy(frame + FRAME_HEAD_BYTES - n, head, n);
-    *begun = true;
+    s->begun = true;
     return ws_send_raw(ws, (struct str){frame + FRAME_HEAD_BYTES - n, n + payload_len}, NULL);
 }
 

@@ -15,6 +15,7 @@ struct gateway_options {
     const char *node_id;    /* unique among live nodes; also the name of the node's bus queue */
     const char *public_url; /* how clients reach this node: "ws://host:port/gateway"; READY's resume_gateway_url */
     int heartbeat_interval_ms;
+    bool compression_contexts;   /* a compressor for each connection instead of one for all */
     bool limits;                 /* sends a minute, identify concurrency, session starts */
     unsigned max_concurrency;    /* identify buckets of a bot; 0 = 1. The API's /gateway/bot must tell the same */
     unsigned guilds_per_session; /* more close with 4011; 0 = 2,500, as documented */

@@ -126,6 +126,7 @@ static int own_topic(struct identify *i)
     s->token = mem_strndup(i->request.token.p, i->request.token.n);
     s->user_id = i->user.id;
     s->is_bot = i->user.bot;
+    s->compress = i->request.compress;
     s->intents = i->request.intents;
     s->shard = i->request.shard;
     s->shard_count = i->request.shard_count;

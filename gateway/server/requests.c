@@ -82,6 +82,7 @@ int identify_read(const struct json_t *d, struct arena *a, struct identify_reque
         close = intents_read(intents, &r);
     if (close)
         return close;
+    r.compress = json_is_true(json_object_get(d, "compress"));
     r.large_threshold = threshold_read(json_object_get(d, "large_threshold"));
     r.token = arena_str(a, token_of(json_object_get(d, "token")));
     *ret = r;

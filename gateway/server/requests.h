@@ -9,7 +9,7 @@ struct json_t;
 
 struct identify_request {
     struct str token;
-    bool has_intents, has_shard;
+    bool has_intents, has_shard, compress;
     uint32_t intents;
     uint32_t shard, shard_count; /* 0 of 1 when absent */
     unsigned large_threshold;    /* 50..250 */

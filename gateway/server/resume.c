@@ -52,7 +52,7 @@ int resume_begin(struct conn *c, const struct json_t *d)
         session_end(s);
         return GATEWAY_CLOSE_INVALID_SEQ;
     }
-    if (!replay_complete(s, r.seq, c->encoder))
+    if (!replay_complete(s, r.seq, encoder_stream_form(&c->stream)))
         return refuse(c, s);
     if (s->conn) /* its old socket is dead and nobody has noticed yet */
         conn_close(s->conn, GATEWAY_CLOSE_UNKNOWN_ERROR);

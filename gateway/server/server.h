@@ -76,8 +76,7 @@ struct conn {
     struct ws_conn *ws; /* NULL: the connection is over */
     int refs;
     enum conn_step step;
-    enum encoder_kind encoder;
-    bool begun; /* of the compressed stream */
+    struct encoder_stream stream;
     int version;
     struct session *session; /* with CONN_LIVE */
     struct list item;        /* in gateway.conns */
@@ -133,8 +132,8 @@ struct session {
     enum flush_class out_class;
     struct gateway *g;
     int refs;
-    bool ended, is_bot;
-    bool starting; /* READY is not sent yet: only control events count */
+    bool ended, is_bot, compress; /* compress: payloads, where the connection is plain JSON */
+    bool starting;                /* READY is not sent yet: only control events count */
     char id[SESSION_ID_CHARS + 1];
     char *token; /* what it identified with */
     uint64_t user_id;

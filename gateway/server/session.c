@@ -76,6 +76,7 @@ void session_attach(struct session *s, struct conn *c)
     s->conn = c;
     c->session = s;
     c->step = CONN_LIVE;
+    encoder_stream_pack(&c->stream, s->compress);
 }
 
 void session_detach(struct session *s)

@@ -38,6 +38,7 @@
 #define LIMIT_WS_SENDS_PER_MINUTE     120         /* over it close 4008 */
 #define LIMIT_WS_QUEUE_BYTES          (8u << 20)  /* unsent bytes of a session beyond READY/GUILD_CREATE; over it cut */
 #define LIMIT_WS_CLIENT_PAYLOAD_BYTES (64u << 20) /* one inflated message from an upstream; over it reconnect */
+#define LIMIT_STREAM_CONTEXTS         16384       /* compressors of connections, 37 to 77 KB each; over it they share */
 #define LIMIT_REPLAY_EVENTS           1024        /* kept for RESUME by a session */
 #define LIMIT_REPLAY_BYTES            (4u << 20)  /* the same in bytes; older ones are dropped, RESUME then gets op 9 */
 #define LIMIT_REPLAY_ACKED_MS         120000 /* what a heartbeat acknowledged is kept so long; then RESUME gets op 9 */

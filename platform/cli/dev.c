@@ -163,6 +163,7 @@ static int begin(struct buf *err)
                                 .node_id = "dev",
                                 .public_url = self.gateway_url.data,
                                 .heartbeat_interval_ms = (int)setting_int(SETTING_heartbeat_interval_ms),
+                                .compression_contexts = setting_bool(SETTING_compression_contexts),
                                 .limits = setting_bool(SETTING_limits),
                                 .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};
     int r = 0;

@@ -63,6 +63,7 @@ static int begin(struct buf *err)
                                 .node_id = node_id,
                                 .public_url = service.public_url.data,
                                 .heartbeat_interval_ms = (int)setting_int(SETTING_heartbeat_interval_ms),
+                                .compression_contexts = setting_bool(SETTING_compression_contexts),
                                 .limits = setting_bool(SETTING_limits),
                                 .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};
     int r = gateway_new(&o, &gateway);

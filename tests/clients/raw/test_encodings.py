@@ -100,6 +100,52 @@ class Encodings(Case):
                 self.gateway(query)
             self.assertEqual(refused.exception.code, 400)
 
+    def test_payload_compression(self):
+        """READY and what is long comes as a zlib stream of its own, the rest as text; RESUME keeps to it."""
+        reference, connection = self.plain(), self.begin("?v=10&encoding=json", compress=True)
+        self.assertGreaterEqual(connection.binary, 1 + len(connection.ready["guilds"]))
+        before = connection.binary
+        for text in ("short", "long" * 500):
+            self.say(text)
+            for each in (reference, connection):
+                each.event("MESSAGE_CREATE", content=text)
+        self.assertEqual(connection.binary, before + 1)
+        self.same(connection, reference)
+        connection.socket.drop()
+        self.say("missed" * 300)
+        new = self.connect(connection.ready["resume_gateway_url"])
+        new.resume(self.seed.tokens["pingbot"], connection.ready["session_id"], connection.seq)
+        new.event("RESUMED")
+        self.assertEqual((new.binary, len(new.events)), (1, 2))
+
+    def test_payload_compression_elsewhere(self):
+        """It is for plain JSON only: eris and discord.py ask for it beside transport compression."""
+        for pair in PAIRS[1:]:
+            with self.subTest(pair=pair):
+                connection = self.begin(f"?v=10&{pair}", compress=True)
+                self.say("not twice" * 200)
+                connection.event("MESSAGE_CREATE", content="not twice" * 200)
+                self.assertEqual(connection.binary, 0)
+
+
+class OwnContexts(Encodings):
+    """The same with a compressor for each connection."""
+
+    arguments = ("--compression-contexts", "on")
+
+    def test_ratio(self):
+        sizes = {}
+        for pair in PAIRS[:3]:
+            connection = self.begin(f"?v=10&{pair}")
+            connection.bytes = 0
+            for number in range(20):
+                self.say(f"message {number}")
+            connection.event("MESSAGE_CREATE", content="message 19")
+            sizes[pair] = connection.bytes
+        plain, zlib, zstd = sizes.values()
+        self.assertLess(zlib * 3, plain)
+        self.assertLess(zstd * 3, plain)
+
 
 if __name__ == "__main__":
     unittest.main()
