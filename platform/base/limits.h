@@ -163,4 +163,5 @@
 #define LIMIT_OVERWRITES           500         /* in a channel; over it 50035 */
 #define LIMIT_BOT_GUILDS_PER_SHARD 1000        /* what /gateway/bot recommends shards by */
 #define LIMIT_GUILD_LOCK_MS        10000       /* a change of a guild's structure holds its lock so long at most */
+#define LIMIT_AUDIT_KEEP_MS        (45 * 86400000LL) /* entries of the audit log, as documented */
 #define LIMIT_IDENTIFIES_PER_DAY   1000 /* of a bot, in 24 hours, unless its application has a limit of its own: op 9 */

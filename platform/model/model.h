@@ -119,6 +119,39 @@ struct invite {
     bool temporary;
 };
 
+struct ban {
+    struct user user;
+    struct str reason;
+};
+
+/* Source: "Audit Log: Audit Log Events". Creating, changing and deleting one kind of thing stand beside each other. */
+enum audit_action {
+    AUDIT_GUILD_UPDATE = 1,
+    AUDIT_CHANNEL_CREATE = 10,
+    AUDIT_CHANNEL_OVERWRITE_CREATE = 13,
+    AUDIT_MEMBER_KICK = 20,
+    AUDIT_MEMBER_BAN_ADD = 22,
+    AUDIT_MEMBER_BAN_REMOVE = 23,
+    AUDIT_MEMBER_UPDATE = 24,
+    AUDIT_MEMBER_ROLE_UPDATE = 25,
+    AUDIT_BOT_ADD = 28,
+    AUDIT_ROLE_CREATE = 30,
+    AUDIT_INVITE_CREATE = 40,
+    AUDIT_EMOJI_CREATE = 60,
+    AUDIT_MESSAGE_DELETE = 72,
+    AUDIT_MESSAGE_BULK_DELETE = 73,
+    AUDIT_MESSAGE_PIN = 74,
+    AUDIT_MESSAGE_UNPIN = 75,
+};
+
+struct audit_entry {
+    uint64_t id, guild_id, user_id, target_id;
+    int action;                            /* enum audit_action, or one or two behind it */
+    struct str changes_json, options_json; /* STR_NONE: none */
+    struct str reason;
+};
+void audit_entry_write(struct buf *b, const struct audit_entry *e, bool with_guild);
+
 struct message {
     uint64_t id, channel_id, guild_id, author_id;
     int64_t type, flags, edited_ms;

@@ -3,6 +3,7 @@
 #include "platform/api/applications/applications.h"
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/guilds/guilds.h"
 #include "platform/api/handlers.h"
 #include "platform/base/clock.h"
@@ -130,6 +131,7 @@ static enum api_error bot_add(struct api_ctx *x, const struct authorization *a, 
         events_role(&c, EVENT_GUILD_ROLE_CREATE, &role);
     }
     guild_join(&c, &m);
+    audit_add(x, &c, role.guild_id, AUDIT_BOT_ADD, a->bot.id, STR_NONE, STR_NONE);
     int r = commit_run(&c, x->ports);
     if (r == -EEXIST) /* there already: as if it had been added now */
         return API_OK;
@@ -168,6 +170,8 @@ enum api_error oauth2_authorize(struct api_ctx *x)
     }
     api_guild_lock(x, guild_id);
     e = api_access_guild(x, guild_id, PERMISSION_MANAGE_GUILD, &access);
+    if (e == API_OK)
+        e = guild_ban_check(x, guild_id, a.bot.id);
     if (e == API_OK)
         e = bot_add(x, &a, &access);
     return e == API_OK ? location_answer(x, "%s/oauth2/authorized?guild_id=%llu", guild_id) : e;

@@ -2,6 +2,7 @@
 #include "platform/api/channels/channels.h"
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"
 #include "platform/api/users/users.h"
 #include "platform/base/check.h"
@@ -164,6 +165,7 @@ enum api_error channel_modify(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_channel_update(&c, now);
     events_channel(&c, EVENT_CHANNEL_UPDATE, now);
+    audit_channel(x, &c, &ch.before, now);
     category_sync(&c, &ch.before, now, ch.siblings, ch.sibling_count);
     e = api_commit(x, &c, API_ERROR_UNKNOWN_CHANNEL);
     if (e == API_OK)
@@ -210,6 +212,7 @@ enum api_error channel_delete(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_channel_delete(&c, ch.before.id);
     events_channel(&c, EVENT_CHANNEL_DELETE, &ch.before);
+    audit_channel(x, &c, &ch.before, NULL);
     references_clear(&c, &ch);
     e = api_commit(x, &c, API_ERROR_UNKNOWN_CHANNEL);
     if (e == API_OK)

@@ -4,6 +4,7 @@
 #include "platform/api/channels/channels.h"
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"
 #include "platform/base/limits.h"
 #include "platform/ports/store/store.h"
@@ -167,6 +168,7 @@ static enum api_error overwrite_change(struct api_ctx *x, const struct overwrite
     commit_init(&c, x->arena);
     store_channel_update(&c, &after);
     events_channel(&c, EVENT_CHANNEL_UPDATE, &after);
+    audit_overwrite(x, &c, &access.snap, &after, old, remove ? NULL : o);
     category_sync(&c, access.channel, &after, siblings, sibling_count);
     return api_commit(x, &c, API_ERROR_UNKNOWN_CHANNEL);
 }

@@ -3,6 +3,7 @@
 #include "platform/api/channels/channels.h"
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"
 #include "platform/base/jw.h"
 #include "platform/base/limits.h"
@@ -103,6 +104,7 @@ enum api_error guild_channel_create(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_channel_insert(&c, &ch);
     events_channel(&c, EVENT_CHANNEL_CREATE, &ch);
+    audit_channel(x, &c, NULL, &ch);
     e = api_commit(x, &c, API_ERROR_UNKNOWN_GUILD);
     if (e != API_OK)
         return e;

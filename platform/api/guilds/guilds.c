@@ -2,6 +2,7 @@
 #include "platform/api/guilds/guilds.h"
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"
 #include "platform/api/images.h"
 #include "platform/base/clock.h"
@@ -222,7 +223,7 @@ enum api_error guild_modify(struct api_ctx *x)
 
     api_guild_lock(x, x->ids[0]);
     enum api_error e = api_access_guild(x, x->ids[0], PERMISSION_MANAGE_GUILD, &access);
-    struct guild *g = &access.snap.guild;
+    struct guild *g = &access.snap.guild, before = access.snap.guild;
     if (e == API_OK)
         e = guild_read(x, g);
     if (e != API_OK)
@@ -230,6 +231,7 @@ enum api_error guild_modify(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_guild_update(&c, g);
     events_guild_update(&c, g, access.snap.roles, access.snap.role_count);
+    audit_guild(x, &c, &before, g);
     e = api_commit(x, &c, API_ERROR_UNKNOWN_GUILD);
     if (e == API_OK)
         guild_write(api_out(x), g, access.snap.roles, access.snap.role_count, false);

@@ -9,8 +9,11 @@ const struct role *snapshot_role(const struct guild_snapshot *s, uint64_t role_i
  * the user. Then commit and api errors: -EEXIST from the commit means a member already. */
 void guild_join(struct commit *c, const struct member *m);
 
-/* The user leaves or is kicked: with a bot goes its managed role. Commits. */
-enum api_error guild_part(struct api_ctx *x, const struct guild_snapshot *s, const struct user *u);
+/* The user leaves, is kicked or banned: with a bot goes its managed role. From the commit -ENODATA: is no member. */
+void guild_part_add(struct commit *c, const struct guild_snapshot *s, const struct user *u);
+
+/* USER_BANNED, or API_OK: may become a member. Under the guild's lock. */
+enum api_error guild_ban_check(struct api_ctx *x, uint64_t guild_id, uint64_t user_id);
 
 /* The caller's rank. */
 struct hierarchy;

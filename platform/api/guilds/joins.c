@@ -4,6 +4,8 @@
 #include "platform/model/permissions.h"
 #include "platform/ports/store/store.h"
 
+#include <errno.h>
+
 const struct role *snapshot_role(const struct guild_snapshot *s, uint64_t role_id)
 {
     for (unsigned i = 0; i < s->role_count; i++)
@@ -19,20 +21,26 @@ void guild_join(struct commit *c, const struct member *m)
     events_guild_control(c, EVENT_CONTROL_GUILD_JOINED, m->user.id, m->guild_id);
 }
 
-enum api_error guild_part(struct api_ctx *x, const struct guild_snapshot *s, const struct user *u)
+void guild_part_add(struct commit *c, const struct guild_snapshot *s, const struct user *u)
 {
-    struct commit c;
-
-    commit_init(&c, x->arena);
-    store_member_delete(&c, s->guild.id, u->id);
-    events_member_remove(&c, s->guild.id, u);
+    store_member_delete(c, s->guild.id, u->id);
+    events_member_remove(c, s->guild.id, u);
     for (unsigned i = 0; u->bot && i < s->role_count; i++)
         if (s->roles[i].managed && s->roles[i].bot_id == u->id) {
-            store_role_delete(&c, s->guild.id, s->roles[i].id);
-            events_role_delete(&c, s->guild.id, s->roles[i].id);
+            store_role_delete(c, s->guild.id, s->roles[i].id);
+            events_role_delete(c, s->guild.id, s->roles[i].id);
         }
-    events_guild_control(&c, EVENT_CONTROL_GUILD_LEFT, u->id, s->guild.id);
-    return api_commit(x, &c, API_ERROR_UNKNOWN_MEMBER);
+    events_guild_control(c, EVENT_CONTROL_GUILD_LEFT, u->id, s->guild.id);
+}
+
+enum api_error guild_ban_check(struct api_ctx *x, uint64_t guild_id, uint64_t user_id)
+{
+    struct ban ban;
+    int r = store_ban_get(x->ports->db, x->arena, guild_id, user_id, &ban);
+
+    if (r == -ENOENT)
+        return API_OK;
+    return r < 0 ? api_port_error(r, API_ERROR_UNKNOWN_USER) : API_ERROR_USER_BANNED;
 }
 
 void access_rank(const struct api_access *a, struct hierarchy *ret)

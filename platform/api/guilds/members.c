@@ -2,6 +2,7 @@
  * and following, "Permissions: Permission Hierarchy". */
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/guilds/guilds.h"
 #include "platform/api/handlers.h"
 #include "platform/base/clock.h"
@@ -96,7 +97,7 @@ enum api_error guild_members_search(struct api_ctx *x)
 struct member_change {
     struct api_access access;
     struct hierarchy mine, theirs;
-    struct member m;
+    struct member m, before;
     bool self;
 };
 
@@ -109,6 +110,7 @@ static enum api_error change_begin(struct api_ctx *x, uint64_t user_id, uint64_t
         e = api_member_get(x, x->ids[0], user_id, &ret->m);
     if (e != API_OK)
         return e;
+    ret->before = ret->m;
     const struct guild_snapshot *s = &ret->access.snap;
     access_rank(&ret->access, &ret->mine);
     ret->theirs = hierarchy_of(&s->guild, s->roles, s->role_count, user_id, ret->m.roles, ret->m.role_count);
@@ -230,13 +232,14 @@ static enum api_error flags_change(struct api_ctx *x, struct member_change *ch)
     return API_OK;
 }
 
-static enum api_error change_commit(struct api_ctx *x, const struct member *m)
+static enum api_error change_commit(struct api_ctx *x, const struct member_change *ch)
 {
     struct commit c;
 
     commit_init(&c, x->arena);
-    store_member_update(&c, m);
-    events_member(&c, EVENT_GUILD_MEMBER_UPDATE, m);
+    store_member_update(&c, &ch->m);
+    events_member(&c, EVENT_GUILD_MEMBER_UPDATE, &ch->m);
+    audit_member(x, &c, &ch->access.snap, &ch->before, &ch->m);
     return api_commit(x, &c, API_ERROR_UNKNOWN_MEMBER);
 }
 
@@ -250,7 +253,7 @@ enum api_error guild_member_modify(struct api_ctx *x)
     for (size_t i = 0; e == API_OK && i < sizeof parts / sizeof *parts; i++)
         e = parts[i](x, &ch);
     if (e == API_OK)
-        e = change_commit(x, &ch.m);
+        e = change_commit(x, &ch);
     if (e == API_OK)
         member_write(api_out(x), &ch.m, true);
     return e;
@@ -264,7 +267,7 @@ enum api_error guild_member_me_modify(struct api_ctx *x)
     if (e == API_OK)
         e = nick_change(x, &ch);
     if (e == API_OK)
-        e = change_commit(x, &ch.m);
+        e = change_commit(x, &ch);
     if (e == API_OK)
         member_write(api_out(x), &ch.m, true);
     return e;
@@ -279,7 +282,7 @@ enum api_error guild_member_nick_modify(struct api_ctx *x)
     if (e == API_OK)
         e = nick_change(x, &ch);
     if (e == API_OK)
-        e = change_commit(x, &ch.m);
+        e = change_commit(x, &ch);
     if (e != API_OK)
         return e;
     jw_obj(api_out(x));
@@ -314,6 +317,7 @@ static enum api_error role_switch(struct api_ctx *x, bool give)
     else
         store_member_role_remove(&c, ch.m.guild_id, ch.m.user.id, x->ids[2]);
     events_member(&c, EVENT_GUILD_MEMBER_UPDATE, &ch.m);
+    audit_member(x, &c, &ch.access.snap, &ch.before, &ch.m);
     return api_commit(x, &c, API_ERROR_UNKNOWN_MEMBER);
 }
 
@@ -330,11 +334,15 @@ enum api_error guild_member_role_remove(struct api_ctx *x)
 enum api_error guild_member_kick(struct api_ctx *x)
 {
     struct member_change ch;
+    struct commit c;
     enum api_error e = change_begin(x, x->ids[1], PERMISSION_KICK_MEMBERS, &ch);
 
     if (e != API_OK)
         return e;
     if (!hierarchy_above(&ch.mine, &ch.theirs))
         return API_ERROR_MISSING_PERMISSIONS;
-    return guild_part(x, &ch.access.snap, &ch.m.user);
+    commit_init(&c, x->arena);
+    guild_part_add(&c, &ch.access.snap, &ch.m.user);
+    audit_add(x, &c, x->ids[0], AUDIT_MEMBER_KICK, ch.m.user.id, STR_NONE, STR_NONE);
+    return api_commit(x, &c, API_ERROR_UNKNOWN_MEMBER);
 }

@@ -2,6 +2,7 @@
  * Guild Role" and following, "Permissions: Permission Hierarchy". */
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/guilds/guilds.h"
 #include "platform/api/handlers.h"
 #include "platform/api/images.h"
@@ -102,6 +103,7 @@ enum api_error guild_role_create(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_role_insert(&c, &r);
     events_role(&c, EVENT_GUILD_ROLE_CREATE, &r);
+    audit_role(x, &c, NULL, &r);
     e = api_commit(x, &c, API_ERROR_UNKNOWN_GUILD);
     if (e == API_OK)
         role_write(api_out(x), &r);
@@ -128,10 +130,11 @@ static enum api_error role_below(struct api_ctx *x, struct api_access *access, s
 enum api_error guild_role_modify(struct api_ctx *x)
 {
     struct api_access access;
-    struct role r;
+    struct role r = {0}, before;
     struct commit c;
     enum api_error e = role_below(x, &access, &r);
 
+    before = r;
     if (e == API_OK)
         e = role_read(x, &access, &r);
     if (e != API_OK)
@@ -139,6 +142,7 @@ enum api_error guild_role_modify(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_role_update(&c, &r);
     events_role(&c, EVENT_GUILD_ROLE_UPDATE, &r);
+    audit_role(x, &c, &before, &r);
     e = api_commit(x, &c, API_ERROR_UNKNOWN_ROLE);
     if (e == API_OK)
         role_write(api_out(x), &r);
@@ -159,6 +163,7 @@ enum api_error guild_role_delete(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_role_delete(&c, r.guild_id, r.id);
     events_role_delete(&c, r.guild_id, r.id);
+    audit_role(x, &c, &r, NULL);
     return api_commit(x, &c, API_ERROR_UNKNOWN_ROLE);
 }
 

@@ -2,6 +2,7 @@
  * Source: Discord API documentation, "Invite", "Channel: Create Channel Invite". */
 #include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/guilds/guilds.h"
 #include "platform/api/handlers.h"
 #include "platform/base/clock.h"
@@ -146,6 +147,7 @@ static int invite_insert(struct api_ctx *x, struct invite_view *v, struct invite
         commit_init(&c, x->arena);
         store_invite_insert(&c, i);
         created_tell(&c, v);
+        audit_invite(x, &c, NULL, i);
         r = commit_run(&c, x->ports);
     }
     return r;
@@ -318,6 +320,7 @@ enum api_error invite_delete(struct api_ctx *x)
     jw_obj_end(&b);
     event->channel_id = rows.channel.id;
     event->data = payload_take(x->arena, &b);
+    audit_invite(x, &c, &rows.invite, NULL);
     e = api_commit(x, &c, API_ERROR_UNKNOWN_INVITE);
     if (e != API_OK)
         return e;
@@ -346,6 +349,9 @@ static enum api_error invite_join(struct api_ctx *x, const struct invite_rows *r
             return API_OK;
     if (count >= LIMIT_GUILDS_OF_USER)
         return API_ERROR_MAX_GUILDS;
+    enum api_error e = guild_ban_check(x, rows->guild.id, x->user_id);
+    if (e != API_OK)
+        return e;
     commit_init(&c, x->arena);
     store_invite_use(&c, rows->invite.code);
     guild_join(&c, &m);

@@ -1,5 +1,7 @@
 /* DELETE of one message, bulk-delete. Coroutine. */
+#include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"
 #include "platform/api/messages/messages.h"
 
@@ -9,6 +11,19 @@
 #include "platform/ports/store/store.h"
 
 #define BULK_DELETE_AGE_MS (14 * 24 * 3600000LL)
+
+/* {"channel_id","count"}; channel_id 0: left out. */
+static struct str audit_options(struct api_ctx *x, uint64_t channel_id, unsigned count)
+{
+    struct buf b = {0};
+
+    jw_obj(&b);
+    if (channel_id)
+        jw_kid(&b, "channel_id", channel_id);
+    jw_kid(&b, "count", count); /* in quotes, as documented */
+    jw_obj_end(&b);
+    return payload_take(x->arena, &b);
+}
 
 enum api_error message_delete(struct api_ctx *x)
 {
@@ -32,6 +47,8 @@ enum api_error message_delete(struct api_ctx *x)
     jw_kid(&b, "id", m.id);
     jw_obj_end(&b);
     message_event(&c, EVENT_MESSAGE_DELETE, access.channel, m.author_id, message_payload(x->arena, &b), NULL, 0);
+    if (m.author_id != x->user_id)
+        audit_add(x, &c, m.guild_id, AUDIT_MESSAGE_DELETE, m.author_id, STR_NONE, audit_options(x, m.channel_id, 1));
     e = api_commit(x, &c, API_ERROR_UNKNOWN_MESSAGE);
     if (e == API_OK)
         attachments_delete(x, &m);
@@ -98,6 +115,8 @@ enum api_error messages_bulk_delete(struct api_ctx *x)
     store_messages_delete(&c, x->ids[0], ids, found);
     message_event(&c, EVENT_MESSAGE_DELETE_BULK, access.channel, x->user_id,
                   bulk_payload(x, access.channel, messages, found), NULL, 0);
+    audit_add(x, &c, access.channel->guild_id, AUDIT_MESSAGE_BULK_DELETE, x->ids[0], STR_NONE,
+              audit_options(x, 0, found));
     e = api_commit(x, &c, API_ERROR_UNKNOWN_MESSAGE);
     for (unsigned i = 0; e == API_OK && i < found; i++)
         attachments_delete(x, &messages[i]);

@@ -1,5 +1,7 @@
 /* Pins: both forms of their routes. Coroutine. Source: "Message: Pin Message", "Get Channel Pins". */
+#include "platform/api/events.h"
 #include "platform/api/form.h"
+#include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"
 #include "platform/api/messages/messages.h"
 
@@ -86,6 +88,19 @@ static enum api_error pins_read(struct api_ctx *x, int64_t before_ms, unsigned l
     return r < 0 ? api_port_error(r, API_ERROR_UNKNOWN_CHANNEL) : API_OK;
 }
 
+static void pin_audit(struct api_ctx *x, struct commit *c, const struct message *m, int action)
+{
+    struct buf b = {0};
+
+    if (!m->guild_id)
+        return;
+    jw_obj(&b);
+    jw_kid(&b, "channel_id", m->channel_id);
+    jw_kid(&b, "message_id", m->id);
+    jw_obj_end(&b);
+    audit_add(x, c, m->guild_id, action, m->author_id, STR_NONE, payload_take(x->arena, &b));
+}
+
 enum api_error message_pin(struct api_ctx *x)
 {
     struct api_access access;
@@ -107,6 +122,7 @@ enum api_error message_pin(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_pin_set(&c, m.channel_id, m.id, true, now);
     pins_update_event(x, &c, access.channel, now);
+    pin_audit(x, &c, &m, AUDIT_MESSAGE_PIN);
     int r = event_of_message(x, &c, &access, EVENT_MESSAGE_UPDATE, &m);
     if (r == 0)
         r = pinned_notice(x, &c, &access, m.id);
@@ -136,6 +152,7 @@ enum api_error message_unpin(struct api_ctx *x)
     commit_init(&c, x->arena);
     store_pin_set(&c, m.channel_id, m.id, false, 0);
     pins_update_event(x, &c, access.channel, latest);
+    pin_audit(x, &c, &m, AUDIT_MESSAGE_UNPIN);
     int r = event_of_message(x, &c, &access, EVENT_MESSAGE_UPDATE, &m);
     if (r == 0)
         r = commit_run(&c, x->ports);

@@ -65,6 +65,7 @@ enum api_error user_guilds_list(struct api_ctx *x)
 enum api_error user_guild_leave(struct api_ctx *x)
 {
     struct api_access access;
+    struct commit c;
 
     api_guild_lock(x, x->ids[0]);
     enum api_error e = api_access_guild(x, x->ids[0], 0, &access);
@@ -72,5 +73,7 @@ enum api_error user_guild_leave(struct api_ctx *x)
         return e;
     if (access.snap.guild.owner_id == x->user_id)
         return API_ERROR_INVALID_GUILD;
-    return guild_part(x, &access.snap, &access.snap.members[0].user);
+    commit_init(&c, x->arena);
+    guild_part_add(&c, &access.snap, &access.snap.members[0].user);
+    return api_commit(x, &c, API_ERROR_UNKNOWN_MEMBER);
 }

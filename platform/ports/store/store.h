@@ -125,14 +125,38 @@ void store_invite_use(struct commit *c, struct str code); /* fails the commit (-
 int store_invite_get(struct sql *db, struct arena *a, struct str code, struct invite *ret);
 int store_guild_invites(struct sql *db, struct arena *a, uint64_t guild_id, struct invite **ret, unsigned *ret_count);
 
+/* --- bans, audit log (moderation.c)
+ * ---------------------------------------------------------------------------------- */
+void store_ban_insert(struct commit *c, uint64_t guild_id, uint64_t user_id, struct str reason); /* -EEXIST */
+void store_ban_delete(struct commit *c, uint64_t guild_id, uint64_t user_id);                    /* -ENODATA */
+int store_ban_get(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t user_id, struct ban *ret);
+/* By rising user id: the last ones below `before`, or (0) the first above `after`. */
+int store_bans_list(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t before, uint64_t after, unsigned limit,
+                    struct ban **ret, unsigned *ret_count);
+/* An author's messages in all channels of a guild since then: channel, id and attachments only; by channel. */
+int store_messages_by_author(struct sql *db, struct arena *a, uint64_t guild_id, uint64_t author_id, int64_t since_ms,
+                             unsigned limit, struct message **ret, unsigned *ret_count);
+
+/* Also drops the guild's entries that are older than LIMIT_AUDIT_KEEP_MS. */
+void store_audit_insert(struct commit *c, const struct audit_entry *e);
+struct audit_query {
+    uint64_t guild_id, user_id; /* user_id, action 0: any */
+    int action;
+    bool rising;   /* those above `from`, oldest first; else those below it, newest first */
+    uint64_t from; /* an entry's id */
+    unsigned limit;
+};
+int store_audit_list(struct sql *db, struct arena *a, const struct audit_query *q, struct audit_entry **ret,
+                     unsigned *ret_count);
+
 /* --- messages (messages.c), reactions (reactions.c) -----------------------------------------------------------------
  */
 /* A channel's last_message_id is read from the messages themselves (max(id) by primary key), so that a busy channel's
  * row is not written for each message. */
 void store_message_insert(struct commit *c, const struct message *m);
 /* The same on condition that guild and author are as they were when store_channel_for_member read these versions: the
- * commit fails with -EINVAL when the guild's owner, roles, channels or overwrites, or the author's profile, membership or
- * roles have changed since. */
+ * commit fails with -EINVAL when the guild's owner, roles, channels or overwrites, or the author's profile, membership
+ * or roles have changed since. */
 void store_message_insert_checked(struct commit *c, const struct message *m, uint64_t guild_version,
                                   uint64_t user_version);
 void store_message_update(struct commit *c, const struct message *m);
