@@ -33,8 +33,9 @@ struct proxy {
     void *stopped_arg;
 };
 
-METRIC_DEFINE(metric_requests, METRIC_COUNTER, "guildhall_proxy_requests_total", "Answers by status class");
-METRIC_DEFINE(metric_429, METRIC_COUNTER, "guildhall_proxy_upstream_429_total", "429 answers of the upstream by scope");
+METRIC_DEFINE_BY(metric_requests, METRIC_COUNTER, "guildhall_proxy_requests_total", "code", "Answers by status class");
+METRIC_DEFINE_BY(metric_429, METRIC_COUNTER, "guildhall_proxy_upstream_429_total", "scope",
+                 "429 answers of the upstream by scope");
 METRIC_DEFINE(metric_lost, METRIC_COUNTER, "guildhall_proxy_upstream_lost_total", "Calls without an answer");
 METRIC_DEFINE(metric_buckets, METRIC_GAUGE, "guildhall_proxy_buckets", "Buckets remembered");
 METRIC_DEFINE(metric_locked, METRIC_GAUGE, "guildhall_proxy_tokens_locked", "Tokens locked after a 401");

@@ -21,7 +21,7 @@
 
 METRIC_DEFINE(conns_gauge, METRIC_GAUGE, "guildhall_gateway_connections", "Open WebSocket connections");
 METRIC_DEFINE(received, METRIC_COUNTER, "guildhall_gateway_received_total", "Payloads from clients");
-METRIC_DEFINE(closes, METRIC_COUNTER, "guildhall_gateway_closes_total", "Connections closed, by code");
+METRIC_DEFINE_BY(closes, METRIC_COUNTER, "guildhall_gateway_closes_total", "code", "Connections closed, by code");
 
 /* --- sending ---------------------------------------------------------------------------------------------------------
  */

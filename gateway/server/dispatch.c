@@ -6,13 +6,17 @@
 
 #include "gateway/server/payloads.h"
 #include "gateway/server/redact.h"
+#include "platform/base/clock.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
+#include "platform/base/snowflake.h"
 #include "platform/protocol/intents.h"
 #include "platform/protocol/json_text.h"
 
 METRIC_DEFINE(events, METRIC_COUNTER, "guildhall_gateway_events_total", "Events of topics that this node follows");
+METRIC_DEFINE(lag, METRIC_HISTOGRAM, "guildhall_gateway_dispatch_lag_seconds",
+              "From an event's creation (its id; the clocks of api and gateway must agree) to its dispatch");
 METRIC_DEFINE(unseen, METRIC_COUNTER, "guildhall_gateway_events_without_channel_total",
               "Events of channels that the guild's state does not have");
 
@@ -399,6 +403,13 @@ static void user_event(struct fanout *f)
     }
 }
 
+static int64_t lag_us(const struct event *e)
+{
+    int64_t ms = clock_wall_ms() - snowflake_ms(e->id);
+
+    return ms > 0 ? ms * 1000 : 0;
+}
+
 void dispatch_event(struct topic *t, const struct event *e)
 {
     struct fanout f;
@@ -408,6 +419,7 @@ void dispatch_event(struct topic *t, const struct event *e)
         control(t, e);
         return;
     }
+    metric_observe_us(&lag, lag_us(e));
     fanout_begin(&f, t, e);
     if (t->is_user)
         user_event(&f);

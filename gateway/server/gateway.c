@@ -43,6 +43,7 @@ static void tick(void *arg)
 static void gateway_free(struct gateway *g)
 {
     gateway_control_stop(g);
+    gateway_metrics_stop(g);
     loop_timer_free(g->tick);
     topics_free(g);
     smap_done(&g->sessions);
@@ -80,6 +81,7 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
         return r;
     }
     gateway_control_start(g);
+    gateway_metrics_start(g);
     g->tick = loop_timer_new(tick, g);
     loop_timer_start(g->tick, TICK_MS, TICK_MS);
     *ret = g;

@@ -56,6 +56,11 @@ struct gateway {
 int gateway_spawn(struct gateway *g, void (*fn)(void *arg), void *arg);
 void gateway_leave(struct gateway *g);
 
+/* --- metrics.c: what is counted when the page is written -------------------------------------------------------------
+ */
+void gateway_metrics_start(struct gateway *g);
+void gateway_metrics_stop(const struct gateway *g);
+
 /* --- node.c: lease and interest of the node --------------------------------------------------------------------------
  */
 int node_start(struct gateway *g); /* coroutine */

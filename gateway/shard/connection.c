@@ -36,8 +36,8 @@
 #define INVALID_WAIT_SPAN 4000
 
 METRIC_DEFINE(metric_live, METRIC_GAUGE, "guildhall_shard_live", "Shards with a session that runs");
-METRIC_DEFINE(metric_started, METRIC_COUNTER, "guildhall_shard_starts_total", "IDENTIFY and RESUME sent");
-METRIC_DEFINE(metric_closed, METRIC_COUNTER, "guildhall_shard_closes_total", "Connections ended, by code");
+METRIC_DEFINE_BY(metric_started, METRIC_COUNTER, "guildhall_shard_starts_total", "op", "IDENTIFY and RESUME sent");
+METRIC_DEFINE_BY(metric_closed, METRIC_COUNTER, "guildhall_shard_closes_total", "code", "Connections ended, by code");
 METRIC_DEFINE(metric_latency, METRIC_HISTOGRAM, "guildhall_shard_heartbeat_seconds", "From heartbeat to its answer");
 
 enum step { LOADING, WAITING, CONNECTING, GREETING, PERMIT, STARTING, LIVE, DOWN, STEP_COUNT };

@@ -17,8 +17,10 @@
 #include <errno.h>
 #include <stdio.h>
 
-METRIC_DEFINE(answers, METRIC_COUNTER, "guildhall_api_requests_total", "API requests by route and class of answer");
-METRIC_DEFINE(seconds, METRIC_HISTOGRAM, "guildhall_api_request_seconds", "Time from a whole request to its answer");
+METRIC_DEFINE_BY(answers, METRIC_COUNTER, "guildhall_api_requests_total", "route, code",
+                 "API requests by route and class of answer");
+METRIC_DEFINE_BY(seconds, METRIC_HISTOGRAM, "guildhall_api_request_seconds", "route",
+                 "Time from a whole request to its answer");
 
 struct api *api_new(const struct api_options *o)
 {

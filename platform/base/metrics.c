@@ -2,6 +2,7 @@
  * writing the page is for the loop thread. At most LIMIT_METRIC_SERIES labelled series. */
 #include "platform/base/metrics.h"
 
+#include "platform/base/check.h"
 #include "platform/base/limits.h"
 #include "platform/base/map.h"
 #include "platform/base/mem.h"
@@ -10,36 +11,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define COLLECTORS_MAX 16
+
 static struct metric *metrics_head;
 static pthread_mutex_t series_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct smap series;
 
-static void metric_register(struct metric *m)
+void metric_register(struct metric *m)
 {
     struct metric *head = __atomic_load_n(&metrics_head, __ATOMIC_RELAXED);
 
-    if (__atomic_exchange_n(&m->registered, 1, __ATOMIC_ACQ_REL))
-        return;
     do
         m->next = head;
     while (!__atomic_compare_exchange_n(&metrics_head, &head, m, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
-static void metric_ensure(struct metric *m)
+static void metric_use(struct metric *m)
 {
-    if (__builtin_expect(!__atomic_load_n(&m->registered, __ATOMIC_RELAXED), 0))
-        metric_register(m);
+    if (__builtin_expect(!__atomic_load_n(&m->used, __ATOMIC_RELAXED), 0))
+        __atomic_store_n(&m->used, 1, __ATOMIC_RELAXED);
 }
 
 void metric_add(struct metric *m, int64_t delta)
 {
-    metric_ensure(m);
+    metric_use(m);
     __atomic_fetch_add(&m->value, delta, __ATOMIC_RELAXED);
 }
 
 void metric_set(struct metric *m, int64_t value)
 {
-    metric_ensure(m);
+    metric_use(m);
     __atomic_store_n(&m->value, value, __ATOMIC_RELAXED);
 }
 
@@ -48,7 +49,7 @@ void metric_observe_us(struct metric *m, int64_t us)
     int64_t bound = 50;
     unsigned i = 0;
 
-    metric_ensure(m);
+    metric_use(m);
     while (i < METRIC_BUCKETS && us > bound) {
         bound *= 2;
         i++;
@@ -69,7 +70,8 @@ static struct metric *series_make(struct metric *base, struct buf *key, const ch
 {
     struct metric *m = MEM_NEW(struct metric);
 
-    *m = (struct metric){.name = base->name, .help = base->help, .labels = mem_strdup(labels), .kind = base->kind};
+    *m = (struct metric){
+        .name = base->name, .help = base->help, .labels = mem_strdup(labels), .kind = base->kind, .used = 1};
     smap_put(&series, buf_str(key), m);
     metric_register(m);
     return m;
@@ -146,19 +148,101 @@ static struct metric **metrics_sorted(size_t *ret_count)
     return all;
 }
 
-void metrics_write(struct buf *out)
+/* --- which are on the page --- */
+
+static const char *shown = "";
+
+static struct {
+    void (*fn)(void *arg);
+    void *arg;
+} collectors[COLLECTORS_MAX];
+static unsigned collector_count;
+
+void metrics_show(const char *components)
+{
+    shown = components;
+}
+
+void metrics_on_write(void (*fn)(void *arg), void *arg)
+{
+    CHECK(collector_count < COLLECTORS_MAX);
+    collectors[collector_count].fn = fn;
+    collectors[collector_count++].arg = arg;
+}
+
+void metrics_off_write(const void *arg)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < collector_count; i++)
+        if (collectors[i].arg != arg)
+            collectors[kept++] = collectors[i];
+    collector_count = kept;
+}
+
+/* "guildhall_gateway_sessions" is of the component gateway. */
+static bool is_of(const struct metric *m, const char *components)
+{
+    const char *name = strchr(m->name, '_');
+
+    if (!name)
+        return false;
+    size_t n = strcspn(++name, "_");
+    for (const char *p = components; *p;) {
+        size_t len = strcspn(p, " ");
+        if (len == n && memcmp(p, name, n) == 0)
+            return true;
+        p += len + (p[len] == ' ');
+    }
+    return false;
+}
+
+static bool has_value(const struct metric *m)
+{
+    return __atomic_load_n(&m->used, __ATOMIC_RELAXED) || (!m->label_names && is_of(m, shown));
+}
+
+static const char *kind_name(const struct metric *m)
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
+
+    return kinds[m->kind];
+}
+
+void metrics_write(struct buf *out)
+{
+    size_t count;
+
+    for (unsigned i = 0; i < collector_count; i++)
+        collectors[i].fn(collectors[i].arg);
+    MEM_AUTO struct metric **all = metrics_sorted(&count);
+    const char *headed = "";
+    for (size_t i = 0; i < count; i++) {
+        const struct metric *m = all[i];
+        if (!has_value(m) && !is_of(m, shown))
+            continue;
+        if (strcmp(headed, m->name) != 0)
+            buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kind_name(m));
+        headed = m->name;
+        if (!has_value(m))
+            continue;
+        if (m->kind == METRIC_HISTOGRAM)
+            write_histogram(out, m);
+        else
+            write_series(out, m, "", NULL, __atomic_load_n(&m->value, __ATOMIC_RELAXED));
+    }
+}
+
+void metrics_help(const char *components, struct buf *out)
+{
     size_t count;
     MEM_AUTO struct metric **all = metrics_sorted(&count);
 
     for (size_t i = 0; i < count; i++) {
         const struct metric *m = all[i];
-        if (i == 0 || strcmp(all[i - 1]->name, m->name) != 0)
-            buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kinds[m->kind]);
-        if (m->kind == METRIC_HISTOGRAM)
-            write_histogram(out, m);
-        else
-            write_series(out, m, "", NULL, __atomic_load_n(&m->value, __ATOMIC_RELAXED));
+        if (m->labels || (components && !is_of(m, components)))
+            continue;
+        buf_addf(out, "%-48s %-9s %s%s%s%s\n", m->name, kind_name(m), m->help, m->label_names ? " [" : "",
+                 m->label_names ? m->label_names : "", m->label_names ? "]" : "");
     }
 }

@@ -12,6 +12,9 @@ int api_main(void);
 int gateway_main(void);
 int ctl_main(int argc, char **argv);
 
+/* The components whose metrics a command's process has, as metrics_show takes them; NULL: no such command. */
+const char *command_metrics(const char *command);
+
 /* --- platform.c: the ports and what stands on them ------------------------------------------------------------------
  */
 struct platform {

@@ -3,6 +3,7 @@
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
 #include "platform/base/log.h"
+#include "platform/base/metrics.h"
 #include "platform/base/snowflake.h"
 #include "platform/cli/serve.h"
 #include "platform/io/co.h"
@@ -98,6 +99,21 @@ static int tool_starts(void)
     return r;
 }
 
+/* What is on /metrics: from the definitions themselves. */
+static int metrics_main(int argc, char **argv)
+{
+    BUF_AUTO struct buf text = {0};
+    const char *components = argc ? command_metrics(argv[0]) : NULL;
+
+    if (argc > 1 || (argc && !components)) {
+        fprintf(stderr, "guildhall: ctl metrics [dev|api|gateway|shard|rest-proxy]\n");
+        return 2;
+    }
+    metrics_help(components, &text);
+    printf("%.*s", STR_ARG(buf_str(&text)));
+    return 0;
+}
+
 static const struct tool {
     const char *name;
     int (*run)(void);
@@ -116,6 +132,7 @@ static const struct tool {
 static int ctl_usage(void)
 {
     fprintf(stderr, "usage: guildhall ctl <tool> [settings]\n\n");
+    fprintf(stderr, "  %-20s %s\n", "metrics", "[COMMAND]: every metric of its /metrics page");
     for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
         fprintf(stderr, "  %-20s %s\n", tools[i].name, tools[i].help);
     ctl_control_help();
@@ -166,6 +183,8 @@ int ctl_main(int argc, char **argv)
         self.word_count = argc - 1;
         return tools[i].run ? run_on_store(&tools[i]) : chat_main();
     }
+    if (strcmp(argv[0], "metrics") == 0)
+        return metrics_main(argc - 1, argv + 1);
     int code;
     if (ctl_control_main(argv[0], argc - 1, argv + 1, &code) == 0)
         return code;

@@ -2,6 +2,7 @@
 #include "gateway/shard/shard.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
+#include "platform/base/metrics.h"
 #include "platform/base/settings.h"
 #include "platform/cli/cli.h"
 #include "platform/io/loop.h"
@@ -50,14 +51,24 @@ static const struct command {
     enum settings_command id;
     int (*run)(int argc, char **argv);
     const char *help;
+    const char *metrics; /* components of its process */
 } commands[] = {
-    {"dev", CMD_DEV, run_dev, "the whole platform in one process: a local twin for bot tests"},
-    {"api", CMD_API, run_api, "HTTP API of the full stack"},
-    {"gateway", CMD_GATEWAY, run_gateway, "WebSocket gateway node of the full stack"},
-    {"shard", CMD_SHARD, run_shard, "bot side: holds shards of a bot, feeds Redis cache and RabbitMQ"},
-    {"rest-proxy", CMD_PROXY, run_proxy, "bot side: HTTP proxy that owns the rate limits"},
-    {"ctl", CMD_CTL, ctl_main, "operator's tools: chat, migrate, seed, token (`guildhall ctl` lists them)"},
+    {"dev", CMD_DEV, run_dev, "the whole platform in one process: a local twin for bot tests",
+     "gateway api events http sql ws"},
+    {"api", CMD_API, run_api, "HTTP API of the full stack", "api events http sql"},
+    {"gateway", CMD_GATEWAY, run_gateway, "WebSocket gateway node of the full stack", "gateway http sql ws"},
+    {"shard", CMD_SHARD, run_shard, "bot side: holds shards of a bot, feeds Redis cache and RabbitMQ", "shard cache"},
+    {"rest-proxy", CMD_PROXY, run_proxy, "bot side: HTTP proxy that owns the rate limits", "proxy http"},
+    {"ctl", CMD_CTL, ctl_main, "operator's tools: chat, migrate, seed, token (`guildhall ctl` lists them)", ""},
 };
+
+const char *command_metrics(const char *command)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, command) == 0)
+            return commands[i].metrics;
+    return NULL;
+}
 
 static int usage(FILE *out)
 {
@@ -95,6 +106,7 @@ static int command_run(const struct command *c, int argc, char **argv)
         return usage_error(&err);
     }
     log_init(c->name, level_of(setting_str(SETTING_log_level)), strcmp(setting_str(SETTING_log_format), "json") == 0);
+    metrics_show(c->metrics);
     loop_init();
     int code = c->run(rest_count, rest);
     loop_done();

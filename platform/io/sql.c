@@ -12,9 +12,10 @@
 
 #define RETRIES_MAX 4
 
-METRIC_DEFINE(metric_batches, METRIC_HISTOGRAM, "guildhall_sql_batch_seconds",
-              "Time from sql_run or sql_read to its answer");
-METRIC_DEFINE(metric_errors, METRIC_COUNTER, "guildhall_sql_errors_total", "Batches that failed, by errno name");
+METRIC_DEFINE_BY(metric_batches, METRIC_HISTOGRAM, "guildhall_sql_batch_seconds", "kind",
+                 "Time from sql_run or sql_read to its answer");
+METRIC_DEFINE_BY(metric_errors, METRIC_COUNTER, "guildhall_sql_errors_total", "error",
+                 "Batches that failed, by errno name");
 METRIC_DEFINE(metric_retries, METRIC_COUNTER, "guildhall_sql_retries_total",
               "Batches run again after a deadlock or its like");
 

@@ -65,6 +65,7 @@ struct ws_conn {
 static struct list dirty = LIST_INIT(dirty); /* something to flush at the turn's end */
 static struct list held = LIST_INIT(held);   /* accepted a moment ago */
 static struct loop_timer *hold_timer;
+static uint64_t bytes_sent_total;
 static struct ws_batch *spare;
 
 /* The last batch that was put together. The next one often differs in its heads only. */
@@ -358,6 +359,7 @@ static void flush(struct ws_conn *c)
 
     c->out = NULL;
     c->bytes_sent += b->bytes;
+    bytes_sent_total += b->bytes;
     if (b->bytes <= JOIN_BYTES && !stream_is_tls(c->stream))
         sent = stream_try(c->stream, join(b), b->bytes);
     if (sent >= 0 && (size_t)sent < b->bytes) {
@@ -689,6 +691,11 @@ struct ws_conn *ws_accept(struct http_request *req, const struct ws_options *o)
 size_t ws_queued_bytes(const struct ws_conn *c)
 {
     return (c->out ? c->out->bytes : 0) + (c->inflight && c->stream ? stream_unsent_bytes(c->stream) : 0);
+}
+
+uint64_t ws_sent_bytes_total(void)
+{
+    return bytes_sent_total;
 }
 
 uint64_t ws_bytes_sent(const struct ws_conn *c)

@@ -65,6 +65,7 @@ void ws_drop(struct ws_conn *c, bool reset);
 
 size_t ws_queued_bytes(const struct ws_conn *c);
 uint64_t ws_bytes_sent(const struct ws_conn *c);
+uint64_t ws_sent_bytes_total(void); /* of all connections there were */
 void *ws_arg(const struct ws_conn *c);
 void ws_set_arg(struct ws_conn *c, void *arg);
 const char *ws_peer(const struct ws_conn *c);

@@ -3,6 +3,7 @@
 
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
+#include "platform/base/metrics.h"
 #include "platform/base/settings.h"
 #include "platform/base/snowflake.h"
 #include "platform/io/admin.h"
@@ -144,6 +145,7 @@ static int connect_all(struct gh_bot *bot, struct buf *err)
     bot->partitions = partitions_start(bot, err);
     if (!bot->partitions)
         return -1;
+    metrics_show("worker");
     admin_check("partitions", partitions_ready, bot->partitions);
     const char *listen = setting_str(SETTING_admin_listen);
     return *listen ? admin_listen(listen, &bot->admin, err) : 0;

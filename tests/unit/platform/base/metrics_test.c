@@ -5,10 +5,13 @@
 #include "platform/base/metrics.h"
 #include <stdio.h>
 
-METRIC_DEFINE(requests, METRIC_COUNTER, "guildhall_test_requests_total", "Requests.");
+METRIC_DEFINE_BY(requests, METRIC_COUNTER, "guildhall_test_requests_total", "route", "Requests.");
 METRIC_DEFINE(sessions, METRIC_GAUGE, "guildhall_test_sessions", "Sessions.");
 METRIC_DEFINE(latency, METRIC_HISTOGRAM, "guildhall_test_latency_seconds", "Latency.");
-METRIC_DEFINE(many, METRIC_COUNTER, "guildhall_test_many_total", "Many.");
+METRIC_DEFINE_BY(many, METRIC_COUNTER, "guildhall_test_many_total", "n", "Many.");
+METRIC_DEFINE(idle, METRIC_COUNTER, "guildhall_idle_things_total", "Never used.");
+METRIC_DEFINE_BY(idle_by, METRIC_COUNTER, "guildhall_idle_kinds_total", "kind", "Never used.");
+METRIC_DEFINE(counted, METRIC_GAUGE, "guildhall_idle_counted", "Counted when the page is written.");
 
 static void writes_the_page(void **state)
 {
@@ -37,6 +40,47 @@ static void writes_the_page(void **state)
                                    "guildhall_test_latency_seconds_count 3\n"));
 }
 
+static void count_now(void *arg)
+{
+    metric_set(&counted, *(int *)arg);
+}
+
+static void shows_a_component_from_the_start(void **state)
+{
+    BUF_AUTO struct buf b = BUF_INIT(0);
+    int now = 41;
+
+    (void)state;
+    metrics_write(&b);
+    assert_null(strstr(b.data, "idle"));
+    metrics_show("other idle");
+    metrics_on_write(count_now, &now);
+    now++;
+    buf_clear(&b);
+    metrics_write(&b);
+    assert_non_null(strstr(b.data, "# TYPE guildhall_idle_things_total counter\nguildhall_idle_things_total 0\n"));
+    assert_non_null(strstr(b.data, "guildhall_idle_counted 42\n"));
+    assert_non_null(strstr(b.data, "# TYPE guildhall_idle_kinds_total counter\n"));
+    assert_null(strstr(b.data, "\nguildhall_idle_kinds_total"));
+    metrics_off_write(&now);
+    now++;
+    metrics_write(&b);
+    assert_null(strstr(b.data, "counted 43"));
+}
+
+static void lists_the_definitions(void **state)
+{
+    BUF_AUTO struct buf b = BUF_INIT(0);
+
+    (void)state;
+    metrics_help("idle", &b);
+    assert_non_null(strstr(b.data, "guildhall_idle_kinds_total "));
+    assert_non_null(strstr(b.data, " counter   Never used. [kind]\n"));
+    assert_null(strstr(b.data, "guildhall_test"));
+    metrics_help(NULL, &b);
+    assert_non_null(strstr(b.data, "guildhall_test_sessions "));
+}
+
 static void bounds_the_series(void **state)
 {
     char labels[32];
@@ -56,6 +100,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_the_page),
+        cmocka_unit_test(shows_a_component_from_the_start),
+        cmocka_unit_test(lists_the_definitions),
         cmocka_unit_test(bounds_the_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
