@@ -56,6 +56,36 @@ int kv_topic_route(struct kv *kv, struct arena *a, uint64_t topic, struct kv_rou
 /* The event ids that numbers from..to went to (0 where unknown), to - from + 1 of them, at most 1,000. */
 int kv_topic_events(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, uint64_t *ret_ids);
 
+/* --- entries: what is so in a guild as long as a session lasts -------------------------------------------------------
+ * Presences and voice states of a topic: a value for each field, and for each kind a version that rises by one with
+ * every change. They live in the incarnation like the topic's numbers. Nothing here expires with a process: a value
+ * names its owner, and who reads judges whether that is alive. */
+enum kv_kind { KV_PRESENCE, KV_VOICE };
+#define KV_KINDS 2
+
+struct kv_entry {
+    struct str field, value;
+};
+struct kv_change {
+    enum kv_kind kind;
+    uint64_t topic;
+    struct str field, value; /* value.n 0: removes the field */
+    struct str expect;       /* n > 0: only when the present value begins with this */
+    bool if_version;         /* only when the version is still this one */
+    uint64_t version;
+};
+/* One step: the change, its version (ret->number) and who wants to hear of it. -EALREADY: it is so already, no version
+ * is taken. -EAGAIN: a condition does not hold; nothing happened. */
+int kv_entry_change(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret);
+/* All of one kind, in no order, and the version they are true at. */
+int kv_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
+                    unsigned *ret_count, uint64_t *ret_version);
+/* One field. -ENOENT. */
+int kv_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field, struct str *ret);
+int kv_entries_count(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);
+/* The versions of both kinds: ret_versions[topic index * KV_KINDS + kind]. */
+int kv_entries_versions(struct kv *kv, const uint64_t *topics, unsigned count, uint64_t *ret_versions);
+
 /* --- leases with fencing --------------------------------------------------------------------------------------------
  */
 /* Takes a free or expired lease: *ret_epoch is higher than any epoch it had before. -EBUSY: somebody holds it. */

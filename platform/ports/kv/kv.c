@@ -78,6 +78,32 @@ int kv_topic_events(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, u
     return kv->ops->topic_events(kv, topic, from, to, ret_ids);
 }
 
+int kv_entry_change(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret)
+{
+    return kv->ops->entry_change(kv, a, change, ret);
+}
+
+int kv_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
+                    unsigned *ret_count, uint64_t *ret_version)
+{
+    return kv->ops->entries_list(kv, a, kind, topic, ret, ret_count, ret_version);
+}
+
+int kv_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field, struct str *ret)
+{
+    return kv->ops->entry_get(kv, a, kind, topic, field, ret);
+}
+
+int kv_entries_count(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret)
+{
+    return kv->ops->entries_count(kv, kind, topic, ret);
+}
+
+int kv_entries_versions(struct kv *kv, const uint64_t *topics, unsigned count, uint64_t *ret_versions)
+{
+    return count ? kv->ops->entries_versions(kv, topics, count, ret_versions) : 0;
+}
+
 int kv_lease_take(struct kv *kv, const char *name, const char *owner, int64_t ttl_ms, uint64_t *ret_epoch)
 {
     return kv->ops->lease_take(kv, name, owner, ttl_ms, ret_epoch);

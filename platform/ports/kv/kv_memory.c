@@ -56,6 +56,7 @@ struct table {
 struct kv_memory {
     struct kv kv;
     struct map topics;
+    struct map entries[KV_KINDS];
     struct table nodes, leases, buckets, values;
     struct kv_memory_sessions *sessions;
 };
@@ -65,6 +66,11 @@ struct kv_memory {
 static struct kv_memory *self_of(struct kv *kv)
 {
     return (struct kv_memory *)(void *)kv;
+}
+
+struct map *kv_memory_entries(struct kv *kv, enum kv_kind kind)
+{
+    return &self_of(kv)->entries[kind];
 }
 
 static bool alive(const struct expiring *e)
@@ -442,6 +448,8 @@ static void memory_close(struct kv *kv)
         mem_free(t);
     }
     map_done(&m->topics);
+    for (int kind = 0; kind < KV_KINDS; kind++)
+        kv_memory_entries_free(&m->entries[kind]);
     table_done(&m->nodes, node_free);
     table_done(&m->leases, lease_free);
     table_done(&m->buckets, mem_free);
@@ -463,6 +471,11 @@ struct kv *kv_memory_open(void)
         .topics_next = topics_next,
         .topic_route = topic_route,
         .topic_events = topic_events,
+        .entry_change = kv_memory_entry_change,
+        .entries_list = kv_memory_entries_list,
+        .entry_get = kv_memory_entry_get,
+        .entries_count = kv_memory_entries_count,
+        .entries_versions = kv_memory_entries_versions,
         .lease_take = lease_take,
         .lease_renew = lease_renew,
         .lease_release = lease_release,

@@ -16,6 +16,13 @@ struct kv_ops {
                        unsigned count, struct kv_route *ret);
     int (*topic_route)(struct kv *kv, struct arena *a, uint64_t topic, struct kv_route *ret);
     int (*topic_events)(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, uint64_t *ret_ids);
+    int (*entry_change)(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret);
+    int (*entries_list)(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
+                        unsigned *ret_count, uint64_t *ret_version);
+    int (*entry_get)(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field,
+                     struct str *ret);
+    int (*entries_count)(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);
+    int (*entries_versions)(struct kv *kv, const uint64_t *topics, unsigned count, uint64_t *ret_versions);
     int (*lease_take)(struct kv *kv, const char *name, const char *owner, int64_t ttl_ms, uint64_t *ret_epoch);
     int (*lease_renew)(struct kv *kv, const char *name, const char *owner, uint64_t epoch, int64_t ttl_ms);
     int (*lease_release)(struct kv *kv, const char *name, const char *owner, uint64_t epoch);
@@ -55,4 +62,15 @@ struct kv {
 #define KV_BUCKETS_MAX   8 /* in one call */
 
 struct kv *kv_memory_open(void);
+/* kv_memory_entries.c; `map` is the kind's table, zeroed at first. */
+struct map;
+struct map *kv_memory_entries(struct kv *kv, enum kv_kind kind);
+void kv_memory_entries_free(struct map *map);
+int kv_memory_entry_change(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret);
+int kv_memory_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
+                           unsigned *ret_count, uint64_t *ret_version);
+int kv_memory_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field,
+                        struct str *ret);
+int kv_memory_entries_count(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);
+int kv_memory_entries_versions(struct kv *kv, const uint64_t *topics, unsigned count, uint64_t *ret_versions);
 struct kv *kv_redis_open(const char *url, struct buf *err);

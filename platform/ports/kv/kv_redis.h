@@ -55,6 +55,19 @@ int kv_redis_topics_next(struct kv *kv, struct arena *a, const uint64_t *topics,
 int kv_redis_topic_route(struct kv *kv, struct arena *a, uint64_t topic, struct kv_route *ret);
 int kv_redis_topic_events(struct kv *kv, uint64_t topic, uint64_t from, uint64_t to, uint64_t *ret_ids);
 
+/* Reads a script's answer (a number, then node ids) as the route of `topic`. */
+void kv_redis_route_take(struct kv_redis *k, struct arena *a, uint64_t topic, const struct redis_reply *reply,
+                         struct kv_route *ret);
+
+/* kv_redis_entries.c */
+int kv_redis_entry_change(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret);
+int kv_redis_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
+                          unsigned *ret_count, uint64_t *ret_version);
+int kv_redis_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field,
+                       struct str *ret);
+int kv_redis_entries_count(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);
+int kv_redis_entries_versions(struct kv *kv, const uint64_t *topics, unsigned count, uint64_t *ret_versions);
+
 /* kv_redis_nodes.c */
 int kv_redis_node_renew(struct kv *kv, const char *node_id, const char *url, int64_t ttl_ms, bool first);
 int kv_redis_node_remove(struct kv *kv, const char *node_id);

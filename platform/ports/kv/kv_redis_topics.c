@@ -195,11 +195,18 @@ static void route_nodes(struct routing *g, uint64_t topic, const struct redis_re
         route_add_known(g->k, g->arena, route);
 }
 
+void kv_redis_route_take(struct kv_redis *k, struct arena *a, uint64_t topic, const struct redis_reply *reply,
+                         struct kv_route *ret)
+{
+    struct routing g = {.k = k, .arena = a};
+    route_nodes(&g, topic, reply, 1, ret);
+    ret->number = (uint64_t)redis_reply_int(redis_reply_at(reply, 0));
+}
+
 static void route_take(unsigned i, const struct redis_reply *reply, void *arg)
 {
     struct routing *g = arg;
-    route_nodes(g, g->topics[i], reply, 1, &g->routes[i]);
-    g->routes[i].number = (uint64_t)redis_reply_int(redis_reply_at(reply, 0));
+    kv_redis_route_take(g->k, g->arena, g->topics[i], reply, &g->routes[i]);
 }
 
 /* Events of one topic in one script call: a chain of indices into the caller's arrays, in order. */

@@ -256,6 +256,83 @@ static void many_topics_at_once(void)
     kv_close(kv);
 }
 
+static struct str value_of(const struct kv_entry *list, unsigned count, const char *field)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (str_eq(list[i].field, str_c(field)))
+            return list[i].value;
+    return STR_NONE;
+}
+
+static int change(struct kv *kv, struct arena *a, const char *field, const char *value, struct kv_route *r)
+{
+    struct kv_change c = {.kind = KV_VOICE, .topic = 901, .field = str_c(field), .value = str_c(value)};
+    return kv_entry_change(kv, a, &c, r);
+}
+
+static void entries(void)
+{
+    struct kv *kv = opened();
+    struct arena a = {0};
+    struct kv_route r;
+    struct kv_entry *list;
+    unsigned count;
+    uint64_t version, topics[] = {900, 901}, versions[2 * KV_KINDS], number;
+    struct str got;
+    expect_int(kv_node_renew(kv, "e1", "ws://one", 60000, true), 0);
+    expect_int(kv_interest_add(kv, "e1", &topics[1], 1, &number), 0);
+    expect_int(kv_entries_list(kv, &a, KV_VOICE, 901, &list, &count, &version), 0);
+    expect_int(count, 0);
+    expect_int(version, 0);
+    expect_int(change(kv, &a, "x", "one", &r), 0);
+    expect_int(r.number, 1);
+    expect_true(names(&r, "e1"));
+    expect_int(change(kv, &a, "x", "one", &r), -EALREADY);
+    expect_int(change(kv, &a, "y", "", &r), -EALREADY);
+    expect_int(change(kv, &a, "y", "two \"\xc3\xa4\"", &r), 0);
+    expect_int(r.number, 2);
+    expect_int(kv_entries_list(kv, &a, KV_VOICE, 901, &list, &count, &version), 0);
+    expect_int(count, 2);
+    expect_int(version, 2);
+    expect_true(str_eq(value_of(list, count, "y"), STR("two \"\xc3\xa4\"")));
+    expect_int(kv_entry_get(kv, &a, KV_VOICE, 901, STR("x"), &got), 0);
+    expect_true(str_eq(got, STR("one")));
+    expect_int(kv_entry_get(kv, &a, KV_PRESENCE, 901, STR("x"), &got), -ENOENT);
+    expect_int(change(kv, &a, "x", "", &r), 0);
+    expect_int(kv_entries_count(kv, KV_VOICE, 901, &count), 0);
+    expect_int(count, 1);
+    expect_int(kv_entries_versions(kv, topics, 2, versions), 0);
+    expect_int(versions[KV_VOICE], 0);
+    expect_int(versions[KV_KINDS + KV_VOICE], 3);
+    expect_int(versions[KV_KINDS + KV_PRESENCE], 0);
+    arena_done(&a);
+    kv_close(kv);
+}
+
+static void conditions_of_an_entry(void)
+{
+    struct kv *kv = opened();
+    struct arena a = {0};
+    struct kv_route r;
+    struct kv_change c = {.kind = KV_PRESENCE, .topic = 902, .field = STR("x"), .value = STR("b"), .expect = STR("a")};
+    expect_int(kv_entry_change(kv, &a, &c, &r), -EAGAIN);
+    c = (struct kv_change){
+        .kind = KV_PRESENCE, .topic = 902, .field = STR("x"), .value = STR("abc"), .if_version = true};
+    expect_int(kv_entry_change(kv, &a, &c, &r), 0);
+    c.value = STR("abd");
+    expect_int(kv_entry_change(kv, &a, &c, &r), -EAGAIN);
+    c.version = 1;
+    c.expect = STR("ab");
+    expect_int(kv_entry_change(kv, &a, &c, &r), 0);
+    expect_int(r.number, 2);
+    c = (struct kv_change){.kind = KV_PRESENCE, .topic = 902, .field = STR("x"), .expect = STR("abc")};
+    expect_int(kv_entry_change(kv, &a, &c, &r), -EAGAIN);
+    c.expect = STR("abd");
+    expect_int(kv_entry_change(kv, &a, &c, &r), 0);
+    arena_done(&a);
+    kv_close(kv);
+}
+
 static void nodes(void)
 {
     struct kv *kv = opened();
@@ -379,6 +456,8 @@ int main(void)
         CO_TEST(many_events_of_two_topics_at_once),
         CO_TEST(many_topics_at_once),
         CO_TEST(nodes),
+        CO_TEST(entries),
+        CO_TEST(conditions_of_an_entry),
     };
     const struct CMUnitTest redis_only[] = {
         CO_TEST(a_restart_is_a_new_incarnation),
