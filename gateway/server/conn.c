@@ -3,6 +3,7 @@
 #include "gateway/server/server.h"
 
 #include "gateway/server/payloads.h"
+#include "gateway/server/presence_read.h"
 #include "gateway/server/requests.h"
 #include "platform/base/clock.h"
 #include "platform/base/limits.h"
@@ -177,11 +178,15 @@ static int step_members(struct conn *c, const struct envelope *e, const json_t *
     return members_begin(c, d);
 }
 
-/* Presence and voice are not kept yet: what is well formed is taken and has no effect. */
+/* Before READY it is checked only: IDENTIFY said what counts. */
 static int step_presence(struct conn *c, const struct envelope *e, const json_t *d)
 {
-    (void)c, (void)e;
-    return presence_read(d);
+    struct presence_source from = {0};
+    enum presence_status status;
+    BUF_AUTO struct buf activities = {0};
+
+    (void)e;
+    return c->session ? presence_update(c->session, d) : presence_read(d, &from, &status, &activities);
 }
 
 static int step_voice_state(struct conn *c, const struct envelope *e, const json_t *d)

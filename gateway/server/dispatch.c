@@ -371,6 +371,8 @@ static void guild_event(struct fanout *f)
     }
     if (e->type == EVENT_GUILD_MEMBER_ADD)
         member_joined(t, e);
+    else if (e->type == EVENT_GUILD_MEMBER_REMOVE)
+        presence_left(t, guild_state_event_user(e));
 }
 
 static void control(struct topic *t, const struct event *e)
@@ -439,10 +441,13 @@ void dispatch_guild_create(struct sub *sub, bool startup)
     guild_state_visible_all(g, sub->member, sub->visible);
     if (!session_wants(s, EVENT_GUILD_CREATE, true))
         return;
+    BUF_AUTO struct buf presences = {0};
+    presence_list_write(sub, &presences);
     struct guild_create_view v = {.self = sub->member,
                                   .visible = sub->visible,
                                   .members = may_list ? MEMBERS_ALL : MEMBERS_SELF,
                                   .large_threshold = s->large_threshold,
+                                  .presences = buf_str(&presences),
                                   .startup = startup};
     guild_state_write_create(g, &v, &data);
     session_dispatch_own(s, EVENT_GUILD_CREATE, &data);

@@ -37,6 +37,7 @@ static void tick(void *arg)
     conn_tick(g, now_ms);
     session_tick(g, now_ms);
     topic_tick(g, now_ms);
+    standings_tick(g, now_ms);
     node_tick(g, now_ms);
 }
 
@@ -45,6 +46,7 @@ static void gateway_free(struct gateway *g)
     gateway_control_stop(g);
     gateway_metrics_stop(g);
     loop_timer_free(g->tick);
+    standings_free(g);
     topics_free(g);
     smap_done(&g->sessions);
     encoded_log_done(&g->log);
@@ -72,6 +74,7 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
     list_init(&g->repairs);
     list_init(&g->idle);
     list_init(&g->members_kept);
+    g->standings = standings_new();
     list_init(&g->detached);
     list_init(&g->conns);
     flush_start();
@@ -168,6 +171,7 @@ void gateway_stop(struct gateway *g)
     while (g->conn_count)
         co_sleep(10);
     sessions_end(g);
+    standings_stop(g);
     node_stop(g);
     while (g->running)
         co_sleep(10);

@@ -105,6 +105,7 @@ struct guild_create_view {
     const uint64_t *visible; /* guild_state_words */
     enum members_shown members;
     unsigned large_threshold;
+    struct str presences; /* JSON arrays; STR_NONE: empty */
     bool startup; /* writes "unavailable": false, which a live join has not */
 };
 /* The d of GUILD_CREATE for one session. */

@@ -40,7 +40,7 @@ static void members_write(const struct guild_state *s, const struct guild_create
 void guild_state_write_create(const struct guild_state *s, const struct guild_create_view *v, struct buf *out)
 {
     static const char *const empty[] = {
-        "threads", "presences", "voice_states", "stage_instances", "guild_scheduled_events", "soundboard_sounds"};
+        "threads", "voice_states", "stage_instances", "guild_scheduled_events", "soundboard_sounds"};
 
     jw_obj(out);
     json_members_copy(out, s->json, NULL, 0);
@@ -54,6 +54,7 @@ void guild_state_write_create(const struct guild_state *s, const struct guild_cr
         jw_karr(out, empty[i]);
         jw_arr_end(out);
     }
+    jw_kraw(out, "presences", v->presences.n ? v->presences : STR("[]"));
     jw_kraw(out, "joined_at", json_member(v->self->json, STR("joined_at")));
     jw_ki64(out, "member_count", s->member_count);
     jw_kbool(out, "large", s->member_count > v->large_threshold);

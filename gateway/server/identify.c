@@ -15,6 +15,7 @@
 #include "platform/protocol/intents.h"
 
 #include <errno.h>
+#include <jansson.h>
 
 #define TURN_WAIT_MS 1000
 #define TURN_STEP_MS 50
@@ -31,6 +32,7 @@ struct identify {
     struct gateway *g;
     struct arena arena;
     struct identify_request request;
+    json_t *presence, *properties;
     struct user user;
     struct application application;
     bool has_application;
@@ -132,7 +134,7 @@ static int own_topic(struct identify *i)
     s->shard_count = i->request.shard_count;
     s->large_threshold = i->request.large_threshold;
     topic_sub_add(i->own, s, NULL);
-    return 0;
+    return presence_begin(s, i->presence, i->properties);
 }
 
 static int guilds_read(struct identify *i)
@@ -223,6 +225,8 @@ static void identify_run(void *arg)
         session_unref(i->session);
     if (i->own)
         topic_release(i->own);
+    json_decref(i->presence);
+    json_decref(i->properties);
     arena_done(&i->arena);
     mem_free(i);
     conn_unref(c);
@@ -237,10 +241,14 @@ int identify_begin(struct conn *c, const struct json_t *d)
     if (!close) {
         i->conn = conn_ref(c);
         i->g = c->g;
+        i->presence = json_incref(json_object_get(d, "presence"));
+        i->properties = json_incref(json_object_get(d, "properties"));
         c->step = CONN_IDENTIFYING;
         if (gateway_spawn(c->g, identify_run, i) == 0)
             return 0;
         conn_unref(c);
+        json_decref(i->presence);
+        json_decref(i->properties);
         close = GATEWAY_CLOSE_UNKNOWN_ERROR;
     }
     arena_done(&i->arena);

@@ -22,13 +22,17 @@ struct request {
     struct arena arena;
     struct members_request r;
     /* what is collected for the chunk being made */
-    struct buf members, not_found;
+    struct buf members, not_found, presences;
     unsigned chunk_index, chunk_count, collected;
 };
 
-static void collect_json(struct request *q, struct str json)
+static void collect_json(struct request *q, uint64_t user_id, struct str json)
 {
+    const struct topic *t = map_get(&q->session->g->topics, q->r.guild_id);
+
     jw_raw(&q->members, json);
+    if (t && q->r.presences)
+        presence_add(t, user_id, &q->presences);
     q->collected++;
 }
 
@@ -37,7 +41,7 @@ static void collect(struct request *q, const struct member *m)
     BUF_AUTO struct buf json = {0};
 
     member_write(&json, m, true);
-    collect_json(q, buf_str(&json));
+    collect_json(q, m->user.id, buf_str(&json));
 }
 
 static void chunk_send(struct request *q)
@@ -53,14 +57,15 @@ static void chunk_send(struct request *q)
     jw_key(&data, "not_found");
     buf_addf(&data, "[%.*s]", STR_ARG(buf_str(&q->not_found)));
     if (q->r.presences && q->session->intents & INTENT_GUILD_PRESENCES) {
-        jw_karr(&data, "presences");
-        jw_arr_end(&data);
+        jw_key(&data, "presences");
+        buf_addf(&data, "[%.*s]", STR_ARG(buf_str(&q->presences)));
     }
     if (q->r.nonce.p)
         jw_kstr(&data, "nonce", q->r.nonce);
     jw_obj_end(&data);
     buf_clear(&q->members);
     buf_clear(&q->not_found);
+    buf_clear(&q->presences);
     q->collected = 0;
     if (!q->session->ended)
         session_dispatch_own(q->session, EVENT_GUILD_MEMBERS_CHUNK, &data);
@@ -124,7 +129,7 @@ static int all_kept(struct request *q, const struct guild_state *g)
     size_t cursor = 0;
 
     for (const struct state_member *m; (m = map_next(&g->members, &cursor));)
-        collect_json(q, m->json);
+        collect_json(q, m->user_id, m->json);
     chunk_send(q);
     return 0;
 }
@@ -256,6 +261,7 @@ static void request_run(void *arg)
     session_unref(s);
     buf_done(&q->members);
     buf_done(&q->not_found);
+    buf_done(&q->presences);
     arena_done(&q->arena);
     mem_free(q);
     gateway_leave(g);

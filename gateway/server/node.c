@@ -202,6 +202,8 @@ static void on_incarnation(bool changed, void *arg)
 
     if (changed)
         g->incarnation++;
+    if (changed)
+        standings_incarnation(g);
     verify(g);
 }
 

@@ -153,17 +153,6 @@ int members_request_read(const struct json_t *d, struct arena *a, struct members
     return 0;
 }
 
-int presence_read(const struct json_t *d)
-{
-    const json_t *status = json_object_get(d, "status"), *activities = json_object_get(d, "activities");
-
-    /* eris leaves the status out */
-    if (!json_is_object(d) || (status && !json_is_null(status) && !json_is_string(status)) ||
-        (activities && !json_is_null(activities) && !json_is_array(activities)))
-        return GATEWAY_CLOSE_UNKNOWN_OPCODE;
-    return 0;
-}
-
 int voice_state_read(const struct json_t *d)
 {
     const json_t *guild = json_object_get(d, "guild_id"), *channel = json_object_get(d, "channel_id");

@@ -37,7 +37,5 @@ struct members_request {
 };
 int members_request_read(const struct json_t *d, struct arena *a, struct members_request *ret);
 
-/* Op 3: {since, activities, status, afk}. */
-int presence_read(const struct json_t *d);
 /* Op 4: {guild_id, channel_id, self_mute, self_deaf}. */
 int voice_state_read(const struct json_t *d);

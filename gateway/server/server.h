@@ -16,6 +16,7 @@
 #include "gateway/server/guild_state.h"
 #include "gateway/server/numbers.h"
 #include "gateway/server/replay.h"
+#include "gateway/server/standing.h"
 #include "platform/base/map.h"
 #include "platform/io/loop.h"
 #include "platform/io/ws.h"
@@ -34,6 +35,7 @@ struct gateway {
     struct map topics;        /* id -> struct topic */
     struct list repairs;      /* topics that miss a number, longest first */
     struct list idle;         /* topics without subs and pins, longest first */
+    struct standings *standings;
     struct list members_kept; /* guilds with all members in memory, by last use */
     struct smap sessions;     /* id -> struct session */
     struct list detached;     /* sessions that wait for RESUME, longest first */
@@ -151,6 +153,7 @@ struct session {
     struct list item; /* in gateway.detached while it waits */
     int64_t since_ms, detached_ms;
     unsigned requests, requests_open; /* op 8 under way; the same and those that wait */
+    struct session_presence presence;
     /* guilds to be loaded and announced (loader.c) */
     struct load {
         uint64_t guild_id;
@@ -218,6 +221,7 @@ struct topic {
     struct numbers numbers;
     uint64_t incarnation, former_last; /* of kv; the last number dispatched in the one before */
     struct guild_state *guild;         /* NULL for a user's topic */
+    struct standing *standing;         /* the same */
     struct sub **subs;
     unsigned sub_count, sub_cap, pins;
     struct list idle_item; /* in gateway.idle without subs and pins */

@@ -43,6 +43,7 @@ struct session *session_new(struct gateway *g)
     list_init(&s->subs);
     list_init(&s->item);
     list_init(&s->out_item);
+    list_init(&s->presence.held_item);
     smap_put(&g->sessions, str_c(s->id), s);
     metric_add(&sessions_gauge, 1);
     return s;
@@ -59,6 +60,7 @@ void session_unref(struct session *s)
     if (--s->refs > 0)
         return;
     CHECK(s->ended && list_empty(&s->subs));
+    presence_end(s);
     mem_free(s->token);
     mem_free(s->loads);
     mem_free(s);

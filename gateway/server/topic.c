@@ -67,6 +67,8 @@ static struct topic *topic_new(struct gateway *g, uint64_t id, bool is_user)
     list_init(&t->members_item);
     list_init(&t->suspects);
     list_init(&t->waiters);
+    if (!is_user)
+        t->standing = standing_new(t);
     map_put(&g->topics, id, t);
     metric_add(&topics_gauge, 1);
     return t;
@@ -96,6 +98,7 @@ static void topic_free(struct topic *t, int error)
     list_remove(&t->miss_item);
     list_remove(&t->members_item);
     guild_state_free(t->guild);
+    standing_free(t->standing);
     mem_free(t->subs);
     map_del(&t->g->topics, t->id);
     metric_add(&topics_gauge, -1);
@@ -139,6 +142,8 @@ static int topic_load(struct topic *t)
 
     if (r == 0 && !t->is_user)
         r = guild_load(t);
+    if (r == 0 && t->standing)
+        standing_load(t);
     if (r == 0 && (t->stale || t->overflow))
         r = -EAGAIN;
     if (r < 0)
@@ -294,6 +299,7 @@ struct sub *topic_sub_add(struct topic *t, struct session *s, struct state_membe
     t->subs[t->sub_count++] = sub;
     list_append(&s->subs, &sub->item);
     s->sub_count++;
+    presence_mark(t, s->user_id, false);
     list_remove(&t->idle_item);
     return sub;
 }
@@ -301,6 +307,7 @@ struct sub *topic_sub_add(struct topic *t, struct session *s, struct state_membe
 void topic_sub_remove(struct sub *sub)
 {
     struct topic *t = sub->topic;
+    uint64_t user_id = sub->user_id;
 
     t->subs[sub->index] = t->subs[--t->sub_count];
     t->subs[sub->index]->index = sub->index;
@@ -311,6 +318,7 @@ void topic_sub_remove(struct sub *sub)
     if (sub->visible != &sub->first_word)
         mem_free(sub->visible);
     mem_free(sub);
+    presence_mark(t, user_id, true);
     topic_settle(t);
 }
 
@@ -406,7 +414,10 @@ void topic_deliver(struct topic *t, const struct bus_delivery *d)
 {
     const struct event *e = d->event;
 
-    if (t->stale || t->state == TOPIC_CLOSING || (e->number == 0 && t->state == TOPIC_LOADING)) {
+    if (e->type == EVENT_CONTROL_ENTRY && !t->stale)
+        standing_deliver(t, e);
+    if (t->stale || t->state == TOPIC_CLOSING || e->type == EVENT_CONTROL_ENTRY ||
+        (e->number == 0 && t->state == TOPIC_LOADING)) {
         delivery_ack(t, d);
         return;
     }

@@ -58,6 +58,18 @@
 #define LIMIT_LOADS_PER_SESSION       16          /* guilds of one IDENTIFY loaded at once */
 #define LIMIT_READY_QUEUE_BYTES       (1u << 20)  /* GUILD_CREATEs of an IDENTIFY pause while so much is unsent */
 #define LIMIT_MEMBERS_CHUNK           1000        /* members in one GUILD_MEMBERS_CHUNK */
+#define LIMIT_PRESENCE_ACTIVITIES     8           /* of one session; further ones are left out */
+#define LIMIT_ACTIVITY_CHARS          128         /* name, state, details; a longer activity is left out */
+#define LIMIT_ACTIVITY_URL_CHARS      512         /* the same for its links */
+#define LIMIT_PRESENCE_UPDATES        5 /* op 3 of a session in the window below; the last waits for the next */
+#define LIMIT_PRESENCE_WINDOW_MS      20000
+#define LIMIT_PRESENCE_SOON_MS        100   /* changes of a user in a guild are gathered so long */
+#define LIMIT_PRESENCE_LATER_MS       1500  /* going offline waits so long for another session */
+#define LIMIT_PRESENCE_GUILD_MEMBERS  75000 /* of larger guilds GUILD_CREATE lists the session's own presence only */
+#define LIMIT_STANDING_GAP_MS         1000  /* a missing change is waited for so long, then all are read again */
+#define LIMIT_STANDING_CHECK_MS       30000 /* how often a node compares the versions it has with kv's */
+#define LIMIT_STANDING_OWNER_MS       20000 /* a node not heard of for so long is dead: its entries go */
+#define LIMIT_STANDING_YOUNG_MS       20000 /* in a new incarnation entries are put again for so long, then judged */
 #define LIMIT_MEMBERS_REQUESTS        16          /* op 8 of one session being answered; further ones wait */
 #define LIMIT_MEMBERS_REQUESTS_OPEN   256         /* with those that wait; over it close 4008 */
 #define LIMIT_MEMBERS_ALL_MS          30000       /* a bot asks for a whole guild so often; else RATE_LIMITED */

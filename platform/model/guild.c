@@ -61,7 +61,7 @@ void guild_write(struct buf *b, const struct guild *g, const struct role *roles,
     guild_write_fields(b, g, roles, role_count);
     if (with_counts) {
         jw_ki64(b, "approximate_member_count", g->member_count);
-        jw_ki64(b, "approximate_presence_count", 0); /* presence is the gateway's: not known here */
+        jw_ki64(b, "approximate_presence_count", g->presence_count);
     }
     jw_obj_end(b);
 }

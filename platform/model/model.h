@@ -91,6 +91,7 @@ struct guild {
     int64_t verification_level, default_message_notifications, explicit_content_filter, mfa_level, afk_timeout,
         system_channel_flags, premium_tier, premium_subscription_count, nsfw_level, member_count;
     int64_t max_members;
+    int64_t presence_count; /* who is online; filled where counts are wanted */
     bool premium_progress_bar_enabled;
 };
 /* The guild object with roles (and empty emojis, stickers). with_counts adds approximate_* counts. */

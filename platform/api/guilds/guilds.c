@@ -1,6 +1,7 @@
 /* Guilds: make, read, change, delete. Coroutine. Source: Discord API documentation, "Guild". */
 #include "platform/api/guilds/guilds.h"
 #include "platform/api/events.h"
+#include "platform/api/counts.h"
 #include "platform/api/form.h"
 #include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"
@@ -112,6 +113,8 @@ enum api_error guild_get(struct api_ctx *x)
     enum api_error e = api_access_guild(x, x->ids[0], 0, &access);
 
     (void)query_bool(x, "with_counts", &with_counts);
+    if (e == API_OK && with_counts)
+        api_presence_count(x, &access.snap.guild);
     if (e == API_OK)
         guild_write(api_out(x), &access.snap.guild, access.snap.roles, access.snap.role_count, with_counts);
     return e;

@@ -1,5 +1,6 @@
 /* Invites: made in a channel, looked at by anybody, accepted by people. Coroutine.
  * Source: Discord API documentation, "Invite", "Channel: Create Channel Invite". */
+#include "platform/api/counts.h"
 #include "platform/api/events.h"
 #include "platform/api/form.h"
 #include "platform/api/guilds/audit.h"
@@ -94,7 +95,7 @@ static void metadata_write(struct buf *b, const struct invite *i)
 static void counts_write(struct buf *b, const struct guild *g)
 {
     jw_ki64(b, "approximate_member_count", g->member_count);
-    jw_ki64(b, "approximate_presence_count", 0);
+    jw_ki64(b, "approximate_presence_count", g->presence_count);
 }
 
 /* --- in a channel ---------------------------------------------------------------------------------------------------
@@ -290,6 +291,8 @@ enum api_error invite_get(struct api_ctx *x)
     (void)query_bool(x, "with_counts", &with_counts);
     jw_obj(api_out(x));
     invite_write(api_out(x), &rows.view);
+    if (with_counts)
+        api_presence_count(x, &rows.guild);
     if (with_counts)
         counts_write(api_out(x), &rows.guild);
     jw_obj_end(api_out(x));

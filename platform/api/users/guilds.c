@@ -1,6 +1,7 @@
 /* A user's guilds: listing and leaving. Coroutine. Source: Discord API documentation, "User: Get Current User Guilds".
  */
 #include "platform/api/guilds/guilds.h"
+#include "platform/api/counts.h"
 #include "platform/api/form.h"
 #include "platform/api/handlers.h"
 #include "platform/base/jw.h"
@@ -33,7 +34,7 @@ static void guild_entry(struct buf *b, const struct guild_snapshot *s, uint64_t 
     jw_kraw(b, "features", g->features_json.n ? g->features_json : STR("[]"));
     if (with_counts) {
         jw_ki64(b, "approximate_member_count", g->member_count);
-        jw_ki64(b, "approximate_presence_count", 0);
+        jw_ki64(b, "approximate_presence_count", g->presence_count);
     }
     jw_obj_end(b);
 }
@@ -56,6 +57,8 @@ enum api_error user_guilds_list(struct api_ctx *x)
     if (r < 0)
         return api_port_error(r, API_ERROR_INTERNAL);
     jw_arr(api_out(x));
+    for (unsigned i = 0; with_counts && i < count; i++)
+        api_presence_count(x, &guilds[i].guild);
     for (unsigned i = 0; i < count; i++)
         guild_entry(api_out(x), &guilds[i], x->user_id, with_counts);
     jw_arr_end(api_out(x));

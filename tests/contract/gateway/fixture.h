@@ -71,7 +71,7 @@ json_t *client_event(struct client *c, const char *type);
 json_t *client_op(struct client *c, int op);
 /* Waits until it is closed; the code. */
 int client_closed(struct client *c);
-/* Nothing but heartbeat ACKs comes for this long. */
+/* Nothing but heartbeat ACKs and presences (others come and go) comes for this long. */
 void client_quiet(struct client *c, int64_t ms);
 
 const char *token_of(uint64_t user); /* good until the next call */

@@ -2,13 +2,32 @@
  * let the content through. */
 #include "tests/fuzz/fuzz.h"
 
+#include "gateway/server/presence_read.h"
 #include "gateway/server/redact.h"
 #include "gateway/server/requests.h"
 #include "platform/base/check.h"
+#include "platform/base/limits.h"
 #include "platform/protocol/envelope.h"
 #include "platform/protocol/json_read.h"
 
 #include <jansson.h>
+
+/* What a bot or a person sends comes out as JSON that is read back. */
+static void presence(const json_t *d)
+{
+    for (int bot = 0; bot < 2; bot++) {
+        struct presence_source from = {.is_bot = bot, .now_ms = 1};
+        enum presence_status status;
+        struct buf out = BUF_INIT(0);
+        json_t *read;
+        if (presence_read(d, &from, &status, &out) == 0) {
+            CHECK(status <= PRESENCE_DND && json_read(buf_str(&out), &read, NULL) == 0);
+            CHECK(json_array_size(read) <= LIMIT_PRESENCE_ACTIVITIES);
+            json_decref(read);
+        }
+        buf_done(&out);
+    }
+}
 
 static void requests(const json_t *d)
 {
@@ -23,7 +42,7 @@ static void requests(const json_t *d)
         CHECK(resume.token.p && resume.session_id.p);
     if (members_request_read(d, &a, &members) == 0)
         CHECK(members.guild_id && members.user_count <= MEMBERS_REQUEST_USERS_MAX && members.limit <= 100);
-    (void)presence_read(d);
+    presence(d);
     (void)voice_state_read(d);
     arena_done(&a);
 }
