@@ -232,12 +232,15 @@ void api_handle(struct http_request *req, struct http_response *res, void *arg)
     struct str path = req->path;
     int version = 10;
 
-    if (str_starts(path, STR("/attachments/"))) {
-        attachment_serve(req, res, &api->options);
+    if (admin_handle(req, res))
         return;
+    if (!cors_preflight(req, res)) {
+        if (str_starts(path, STR("/attachments/"))) {
+            attachment_serve(req, res, &api->options);
+        } else if (!image_serve(req, res, &api->options)) {
+            enum api_error e = version_read(&path, &version);
+            serve(api, req, res, path, version, e);
+        }
     }
-    if (admin_handle(req, res) || image_serve(req, res, &api->options))
-        return;
-    enum api_error e = version_read(&path, &version);
-    serve(api, req, res, path, version, e);
+    cors_headers(req, res); /* last: a 429 begins its headers anew */
 }

@@ -27,6 +27,10 @@ enum api_error authenticate(struct api_ctx *x, enum route_auth need);
 /* The caller's address: the peer, or what a proxy on this machine forwarded for. */
 struct str caller_address(struct api_ctx *x);
 
+/* cors.c: for browsers. The headers that every answer to another origin has; the answer to OPTIONS (true). */
+void cors_headers(struct http_request *req, struct http_response *res);
+bool cors_preflight(struct http_request *req, struct http_response *res);
+
 /* limits.c: rate limits. */
 struct limiter *limiter_new(void);
 void limiter_free(struct limiter *l);

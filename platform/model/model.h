@@ -120,6 +120,9 @@ struct invite {
     bool temporary;
 };
 
+/* The text is one Unicode emoji: not two, and nothing else. */
+bool emoji_is_one(struct str text);
+
 struct ban {
     struct user user;
     struct str reason;

@@ -10,13 +10,14 @@
 
 #include <errno.h>
 
+#define EMOJI_BYTES_MAX 64
+
 struct emoji {
     struct str name;
     uint64_t id;
 };
 
-/* A Unicode emoji: valid UTF-8, short, nothing of it a letter of ASCII. Custom emoji ("name:id") are known by what is
- * on the message already. */
+/* One Unicode emoji. Custom emoji ("name:id") are known by what is on the message already. */
 static enum api_error emoji_read(struct api_ctx *x, struct str text, struct emoji *ret)
 {
     const char *colon = text.n ? memrchr(text.p, ':', text.n) : NULL;
@@ -25,11 +26,7 @@ static enum api_error emoji_read(struct api_ctx *x, struct str text, struct emoj
         struct str id = {colon + 1, (size_t)(text.p + text.n - colon - 1)};
         return snowflake_parse(id, &ret->id) == 0 ? API_OK : API_ERROR_UNKNOWN_EMOJI;
     }
-    int64_t count = utf8_count(text);
-    bool beyond_ascii = false;
-    for (size_t i = 0; i < text.n; i++)
-        beyond_ascii |= (unsigned char)text.p[i] >= 0x80;
-    if (count < 1 || text.n > 64 || !beyond_ascii)
+    if (text.n > EMOJI_BYTES_MAX || !emoji_is_one(text))
         return API_ERROR_UNKNOWN_EMOJI;
     *ret = (struct emoji){.name = arena_str(x->arena, text)};
     return API_OK;

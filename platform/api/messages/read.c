@@ -94,6 +94,8 @@ enum api_error channel_typing(struct api_ctx *x)
     if (e != API_OK)
         return e;
     const struct channel *ch = access.channel;
+    if (!channel_is_text(ch->type))
+        return API_ERROR_CANNOT_SEND_IN_NON_TEXT;
     if (ch->guild_id)
         typing_event(x, &access, ch->guild_id, false);
     for (unsigned i = 0; !ch->guild_id && i < ch->recipient_count; i++)

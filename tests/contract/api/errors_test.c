@@ -37,6 +37,27 @@ static void answers_unknown_paths(void)
     api_stop();
 }
 
+static void serves_pages_of_other_origins(void)
+{
+    api_start(true);
+    struct person alice = person_new("alice");
+    from_origin = true;
+    expect_int(call(NULL, "OPTIONS", NULL, "/channels/1/messages"), 204);
+    expect_text(answer_header("access-control-allow-origin"), "*");
+    expect_text(answer_header("access-control-allow-methods"), "GET, POST, PUT, PATCH, DELETE");
+    expect_true(strstr(answer_header("access-control-allow-headers").p, "Authorization") != NULL);
+    expect_int(call(alice.token, "GET", NULL, "/users/@me"), 200);
+    expect_text(answer_header("access-control-allow-origin"), "*");
+    expect_true(strstr(answer_header("access-control-expose-headers").p, "X-RateLimit-Bucket") != NULL);
+    expect_int(call(NULL, "GET", NULL, "/users/@me"), 401);
+    expect_text(answer_header("access-control-allow-origin"), "*");
+    from_origin = false;
+    expect_int(call(alice.token, "GET", NULL, "/users/@me"), 200);
+    expect_true(!answer_header("access-control-allow-origin").p);
+    expect_int(call(NULL, "OPTIONS", NULL, "/users/@me"), 204);
+    api_stop();
+}
+
 static void refuses_bad_tokens(void)
 {
     char other[300];
@@ -243,15 +264,11 @@ static void serves_without_a_broker(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(answers_unknown_paths),
-        CO_TEST(refuses_bad_tokens),
-        CO_TEST(refuses_bad_bodies),
-        CO_TEST(keeps_every_byte),
-        CO_TEST(refuses_oversized_bodies),
-        CO_TEST(survives_a_lost_database),
-        CO_TEST(answers_503_without_a_database),
-        CO_TEST(serves_without_kv),
-        CO_TEST(serves_without_a_broker),
+        CO_TEST(answers_unknown_paths),    CO_TEST(serves_pages_of_other_origins),
+        CO_TEST(refuses_bad_tokens),       CO_TEST(refuses_bad_bodies),
+        CO_TEST(keeps_every_byte),         CO_TEST(refuses_oversized_bodies),
+        CO_TEST(survives_a_lost_database), CO_TEST(answers_503_without_a_database),
+        CO_TEST(serves_without_kv),        CO_TEST(serves_without_a_broker),
     };
     return cmocka_run_group_tests_name("api_errors", tests, NULL, NULL);
 }

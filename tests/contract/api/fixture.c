@@ -13,6 +13,7 @@ struct ports ports;
 struct token_registry *tokens;
 int status;
 json_t *body;
+bool from_origin;
 
 static struct {
     struct api *api;
@@ -140,7 +141,7 @@ struct str answer_text(void)
 int call_raw(const char *token, const char *method, const char *content_type, struct str bytes, const char *path)
 {
     char url[1024], authorization[512], type[256];
-    const char *headers[3] = {0};
+    const char *headers[5] = {0};
     unsigned n = 0;
     bool whole =
         strncmp(path, "/api", 4) == 0 || strncmp(path, "/attachments", 12) == 0 || strncmp(path, "/avatars", 8) == 0;
@@ -152,6 +153,10 @@ int call_raw(const char *token, const char *method, const char *content_type, st
         headers[n++] = authorization;
     if (content_type)
         headers[n++] = type;
+    if (from_origin) {
+        headers[n++] = "Origin: http://page.example.test";
+        headers[n++] = "Access-Control-Request-Method: POST";
+    }
     http_result_done(&self.result);
     json_decref(body);
     struct http_call_options o = {

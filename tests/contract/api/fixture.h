@@ -25,7 +25,8 @@ void api_stop(void);
 /* Sends; what came is in `status` and `body` until the next call. Paths are below /api/v10 unless they begin with
  * "/api" or "/attachments". */
 extern int status;
-extern json_t *body; /* NULL: none, or not JSON */
+extern json_t *body;     /* NULL: none, or not JSON */
+extern bool from_origin; /* as a page of another origin asks */
 struct str answer_header(const char *lower_name);
 struct str answer_text(void);
 int call(const char *token, const char *method, const char *json, const char *path_fmt, ...)

@@ -274,6 +274,10 @@ static void reactions(void)
                200);
     expect_int((int)json_array_size(body), 2);
     expect_int(call(bob.token, "PUT", NULL, "/channels/%llu/messages/%llu/reactions/abc/@me", U(channel), U(id)), 404);
+    expect_int(call(bob.token, "PUT", NULL, "/channels/%llu/messages/%llu/reactions/%s%s/@me", U(channel), U(id), THUMB,
+                    THUMB),
+               404);
+    expect_int(code(), 10014);
     expect_int(code(), 10014);
     expect_int(call(bob.token, "DELETE", NULL, "/channels/%llu/messages/%llu/reactions/%s/%llu", U(channel), U(id),
                     THUMB, U(alice.id)),
@@ -371,6 +375,8 @@ static void slowmode_and_typing(void)
     say(&alice, "{\"content\":\"exempt\"}");
     say(&alice, "{\"content\":\"exempt\"}");
     expect_int(call(bob.token, "POST", NULL, "/channels/%llu/typing", U(channel)), 204);
+    expect_int(call(bob.token, "POST", NULL, "/channels/%llu/typing", U(guild_channel(guild, "Text Channels"))), 400);
+    expect_int(code(), 50008);
     for (int i = 0; !event_seen(EVENT_TYPING_START) && i < 50; i++)
         co_sleep(10);
     json_t *e = event_at(EVENT_TYPING_START, 0);
