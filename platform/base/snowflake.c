@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 static _Atomic uint64_t last_tick;
-static uint64_t worker_bits;
+static _Atomic uint64_t worker_bits;
 
 void snowflake_init(unsigned worker_id)
 {

@@ -24,6 +24,7 @@ static struct {
     char owner[48];
     unsigned worker_id;
     uint64_t worker_epoch; /* 0: no lease held */
+    bool renewing;
     struct loop_timer *tick;
     int64_t tokens_loaded_ms;
 } process;
@@ -160,7 +161,7 @@ static void lease_name(char out[32])
 }
 
 /* A lost lease is taken back as long as nobody has it: kv may have restarted empty. If somebody has, two processes
- * would make the same ids, so this one stops and is started anew. */
+ * would make the same ids, so this one goes on with another. */
 static void lease_renew(struct platform *p)
 {
     char name[32];
@@ -168,17 +169,21 @@ static void lease_renew(struct platform *p)
     int r = kv_lease_renew(p->ports.kv, name, process.owner, process.worker_epoch, WORKER_LEASE_MS);
     if (r == -EOWNERDEAD)
         r = kv_lease_take(p->ports.kv, name, process.owner, WORKER_LEASE_MS, &process.worker_epoch);
-    if (r == -EBUSY) {
-        LOG_ERROR("worker id lost", "worker_id=%u", process.worker_id);
-        loop_stop();
-    }
+    if (r != -EBUSY)
+        return;
+    unsigned lost = process.worker_id;
+    if (worker_id_take(p, -1) == 0)
+        LOG_WARN("worker id lost", "worker_id=%u now=%u", lost, process.worker_id);
 }
 
 static void upkeep(void *arg)
 {
     struct platform *p = arg;
-    if (process.worker_epoch)
+    if (process.worker_epoch && !process.renewing) {
+        process.renewing = true;
         lease_renew(p);
+        process.renewing = false;
+    }
     if (clock_mono_ms() - process.tokens_loaded_ms >= TOKENS_RELOAD_MS) {
         process.tokens_loaded_ms = clock_mono_ms();
         (void)token_registry_load(p->tokens, p->ports.db);

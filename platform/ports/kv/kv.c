@@ -1,9 +1,11 @@
 /* Port `kv`: chooses the implementation, and what does not depend on it. */
 #include "platform/base/check.h"
+#include "platform/base/clock.h"
 #include "platform/ports/kv/kv_private.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 struct kv *kv_open(const char *redis_url, struct buf *err)
 {
@@ -119,11 +121,22 @@ int kv_lease_release(struct kv *kv, const char *name, const char *owner, uint64_
     return kv->ops->lease_release(kv, name, owner, epoch);
 }
 
-/* One try after the other: each is atomic, and whoever loses one goes on to the next. */
+static unsigned random_number(void)
+{
+    unsigned n = 0;
+    if (getrandom(&n, sizeof n, 0) != sizeof n)
+        n = (unsigned)clock_mono_ns();
+    return n;
+}
+
+/* One try after the other: each is atomic, and whoever loses one goes on to the next. The first is left to chance: in a
+ * kv that forgot everything, a process that starts hardly takes what another is about to take back. */
 int kv_lease_take_any(struct kv *kv, const char *name, const char *owner, unsigned max, int64_t ttl_ms,
                       unsigned *ret_number, uint64_t *ret_epoch)
 {
-    for (unsigned n = 0; n <= max; n++) {
+    unsigned first = (unsigned)(random_number() % (max + 1));
+    for (unsigned i = 0; i <= max; i++) {
+        unsigned n = (first + i) % (max + 1);
         char numbered[128];
         snprintf(numbered, sizeof numbered, "%s:%u", name, n);
         int r = kv_lease_take(kv, numbered, owner, ttl_ms, ret_epoch);
