@@ -149,12 +149,11 @@ static void conns_abort(struct gateway *g)
 
 static void sessions_end(struct gateway *g)
 {
-    for (size_t cursor = 0;; cursor = 0) {
+    while (g->sessions.count) {
+        size_t cursor = 0;
         struct str id;
-        struct session *s = smap_next(&g->sessions, &cursor, &id);
-        if (!s)
-            return;
-        session_end(s);
+        for (struct session *s; (s = smap_next(&g->sessions, &cursor, &id));)
+            session_end(s);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "gateway/server/server.h"
 
 #include "gateway/server/payloads.h"
+#include "platform/base/clock.h"
 #include "platform/base/limits.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -142,15 +143,40 @@ static void wait_for_room(const struct session *s)
         co_sleep(FULL_WAIT_MS);
 }
 
+static void load_batch(struct session *s, const struct load *loads, unsigned count)
+{
+    uint64_t ids[LIMIT_LOADS_AT_ONCE];
+    struct topic *topics[LIMIT_LOADS_AT_ONCE];
+    unsigned listed = s->large_threshold < LIMIT_GUILD_MEMBERS_KEPT ? s->large_threshold : LIMIT_GUILD_MEMBERS_KEPT;
+
+    for (unsigned i = 0; i < count; i++)
+        ids[i] = loads[i].guild_id;
+    unsigned loaded = topics_preload(s->g, ids, count, s->user_id, wants_list(s) ? listed : 0, topics);
+    uint64_t turn_ns = clock_mono_ns();
+    for (unsigned i = 0; i < count; i++) {
+        wait_for_room(s);
+        load_surely(s, &loads[i]);
+        if (clock_mono_ns() - turn_ns > LIMIT_LOAD_TURN_NS) {
+            co_sleep(0);
+            turn_ns = clock_mono_ns();
+        }
+    }
+    for (unsigned i = 0; i < loaded; i++)
+        topic_release(topics[i]);
+}
+
 static void loader_run(void *arg)
 {
     struct session *s = arg;
     struct gateway *g = s->g;
+    struct load batch[LIMIT_LOADS_AT_ONCE];
 
     while (s->load_count && !s->ended) {
-        struct load l = s->loads[--s->load_count];
+        unsigned count = 0;
         wait_for_room(s);
-        load_surely(s, &l);
+        while (s->load_count && count < LIMIT_LOADS_AT_ONCE)
+            batch[count++] = s->loads[--s->load_count];
+        load_batch(s, batch, count);
     }
     s->loaders--;
     session_unref(s);

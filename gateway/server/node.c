@@ -88,12 +88,11 @@ static void new_id(struct gateway *g)
 
 static void sessions_end_all(struct gateway *g)
 {
-    for (size_t cursor = 0;; cursor = 0) {
+    while (g->sessions.count) {
+        size_t cursor = 0;
         struct str id;
-        struct session *s = smap_next(&g->sessions, &cursor, &id);
-        if (!s)
-            return;
-        session_invalidate(s);
+        for (struct session *s; (s = smap_next(&g->sessions, &cursor, &id));)
+            session_invalidate(s);
     }
 }
 

@@ -239,6 +239,11 @@ struct topic {
 
 /* Coroutine. The topic, live and pinned: release it. 0, -ENOENT (no such guild), store's and kv's errors. */
 int topic_acquire(struct gateway *g, uint64_t id, bool is_user, struct topic **ret);
+/* Coroutine. Loads those of the guilds that this node does not follow yet, in one batch: with the user's own member,
+ * and all members of guilds of at most list_max. Answers how many of them are live; each in ret (room for count) is
+ * pinned: release it. What failed or is being loaded by somebody else, topic_acquire tells. */
+unsigned topics_preload(struct gateway *g, const uint64_t *guild_ids, unsigned count, uint64_t user_id,
+                        unsigned list_max, struct topic **ret);
 void topic_pin(struct topic *t);
 void topic_release(struct topic *t);
 /* Coroutine: until the topic changed; 0 or what it failed with. The topic may be gone afterwards. */

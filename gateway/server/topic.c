@@ -14,6 +14,7 @@
 #include "platform/ports/store/store.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #define REPAIRS_AT_ONCE 64
 
@@ -154,6 +155,108 @@ static int topic_load(struct topic *t)
     return 0;
 }
 
+/* --- many at once ---------------------------------------------------------------------------------------------------
+ */
+/* Of one call: topics that were not there, all LOADING until it is their turn. */
+struct preload {
+    struct gateway *g;
+    struct topic **topics; /* rising ids */
+    unsigned count;
+    uint64_t *ids, *numbers;
+};
+
+static void preload_end(struct preload *p, unsigned i, int error)
+{
+    struct topic *t = p->topics[i];
+
+    p->topics[i] = NULL;
+    topic_free(t, error);
+}
+
+static int preload_one(struct preload *p, unsigned i, const struct guild_snapshot *snap)
+{
+    struct topic *t = p->topics[i];
+
+    if (t->stale || t->overflow)
+        return -EAGAIN;
+    t->guild = guild_state_new(t->id);
+    guild_state_load(t->guild, snap);
+    if (t->guild->members_complete)
+        topic_members_used(t);
+    topic_pin(t);
+    topic_begin(t, p->numbers[i]);
+    if (t->incarnation != p->g->incarnation)
+        topic_miss(t, 0);
+    return 0;
+}
+
+/* Large guilds take a while to be written: others get their turn in between. */
+static void preload_all(struct preload *p, const struct guild_snapshot *snaps, unsigned count)
+{
+    uint64_t turn_ns = clock_mono_ns();
+
+    for (unsigned i = 0, n = 0; i < p->count; i++) {
+        while (n < count && snaps[n].guild.id < p->ids[i])
+            n++;
+        int r = n < count && snaps[n].guild.id == p->ids[i] ? preload_one(p, i, &snaps[n]) : -ENOENT;
+        if (r < 0)
+            preload_end(p, i, r);
+        if (clock_mono_ns() - turn_ns > LIMIT_LOAD_TURN_NS) {
+            co_sleep(0);
+            turn_ns = clock_mono_ns();
+        }
+    }
+}
+
+static void preload_run(struct preload *p, uint64_t user_id, unsigned list_max)
+{
+    const struct ports *ports = p->g->ports;
+    struct guild_snapshot *snaps = NULL;
+    struct arena a = {0};
+    unsigned count = 0;
+    int r = kv_interest_add(ports->kv, p->g->node_id, p->ids, p->count, p->numbers);
+
+    if (r == 0)
+        r = store_guild_snapshots(ports->db, &a, p->ids, p->count, user_id, list_max, &snaps, &count);
+    if (r == 0)
+        preload_all(p, snaps, count);
+    for (unsigned i = 0; i < p->count && r < 0; i++)
+        preload_end(p, i, r);
+    arena_done(&a);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+unsigned topics_preload(struct gateway *g, const uint64_t *guild_ids, unsigned count, uint64_t user_id,
+                        unsigned list_max, struct topic **ret)
+{
+    struct arena a = {0};
+    struct preload p = {
+        .g = g, .topics = ret, .ids = ARENA_ARRAY(&a, uint64_t, count), .numbers = ARENA_ARRAY(&a, uint64_t, count)};
+    unsigned loaded = 0;
+
+    memcpy(p.ids, guild_ids, sizeof *guild_ids * count);
+    qsort(p.ids, count, sizeof *p.ids, by_id);
+    for (unsigned i = 0; i < count; i++) {
+        if (g->stopping || map_get(&g->topics, p.ids[i]))
+            continue;
+        p.ids[p.count] = p.ids[i];
+        ret[p.count++] = topic_new(g, p.ids[i], false);
+    }
+    if (p.count)
+        preload_run(&p, user_id, list_max);
+    for (unsigned i = 0; i < p.count; i++)
+        if (ret[i])
+            ret[loaded++] = ret[i];
+    arena_done(&a);
+    return loaded;
+}
+
 void topic_pin(struct topic *t)
 {
     t->pins++;
@@ -253,12 +356,10 @@ void topic_forget_all(struct gateway *g)
 
 void topics_free(struct gateway *g)
 {
-    for (size_t cursor = 0;; cursor = 0) {
-        struct topic *t = map_next(&g->topics, &cursor);
-        if (!t)
-            break;
+    size_t cursor = 0;
+
+    for (struct topic *t; (t = map_next(&g->topics, &cursor));)
         topic_free(t, -ECANCELED);
-    }
     map_done(&g->topics);
 }
 

@@ -55,7 +55,9 @@
 #define LIMIT_GUILD_MEMBERS_KEEP_MS   60000       /* those others are forgotten after this */
 #define LIMIT_NODE_LEASE_MS           15000       /* a gateway node's lease in kv; renewed three times as often */
 #define LIMIT_GUILDS_PER_SESSION      2500        /* more close with 4011 */
-#define LIMIT_LOADS_PER_SESSION       16          /* guilds of one IDENTIFY loaded at once */
+#define LIMIT_LOADS_PER_SESSION       4           /* batches of guilds of one IDENTIFY loaded at once */
+#define LIMIT_LOADS_AT_ONCE           32          /* guilds in such a batch */
+#define LIMIT_LOAD_TURN_NS            5000000     /* of a loop turn that a batch takes; then others get theirs */
 #define LIMIT_READY_QUEUE_BYTES       (1u << 20)  /* GUILD_CREATEs of an IDENTIFY pause while so much is unsent */
 #define LIMIT_MEMBERS_CHUNK           1000        /* members in one GUILD_MEMBERS_CHUNK */
 #define LIMIT_PRESENCE_ACTIVITIES     8           /* of one session; further ones are left out */

@@ -4,12 +4,17 @@
 #include "platform/io/loop.h"
 
 #include "platform/base/check.h"
+#include "platform/base/clock.h"
 #include "platform/base/mem.h"
+#include "platform/base/metrics.h"
 #include <pthread.h>
 #include <signal.h>
 #include <uv.h>
 
 #define LOOP_HOOKS_MAX 16
+
+METRIC_DEFINE(metric_turns, METRIC_HISTOGRAM, "guildhall_loop_turn_seconds",
+              "Time between two waits of the loop: how long one thing kept the others waiting");
 
 struct posted {
     struct posted *next;
@@ -24,7 +29,8 @@ struct post_queue {
 static struct {
     uv_loop_t uv;
     uv_prepare_t turn_end;
-    uv_idle_t turn_begin; /* runs while calls are posted: keeps the poll from blocking */
+    uint64_t turn_ns, idle_ns; /* when the last turn ended; how long the loop had waited by then */
+    uv_idle_t turn_begin;      /* runs while calls are posted: keeps the poll from blocking */
     uv_async_t wakeup;
     uv_signal_t signals[2];
     loop_fn on_signal;
@@ -82,9 +88,22 @@ static void on_turn_begin(uv_idle_t *handle)
     run_all(all);
 }
 
+/* A turn is what runs between two waits for the kernel. */
+static void turn_measure(void)
+{
+    uint64_t now = clock_mono_ns(), idle = uv_metrics_idle_time(&loop.uv);
+    uint64_t spent = now - loop.turn_ns - (idle - loop.idle_ns);
+
+    if (loop.turn_ns)
+        metric_observe_us(&metric_turns, (int64_t)(spent / 1000));
+    loop.turn_ns = now;
+    loop.idle_ns = idle;
+}
+
 static void on_turn_end(uv_prepare_t *handle)
 {
     (void)handle;
+    turn_measure();
     for (unsigned i = 0; i < loop.hook_count; i++)
         loop.hooks[i].fn(loop.hooks[i].arg);
 }
@@ -119,6 +138,8 @@ void loop_init(void)
     CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
     CHECK(uv_loop_init(&loop.uv) == 0);
+    CHECK(uv_loop_configure(&loop.uv, UV_METRICS_IDLE_TIME) == 0);
+    loop.turn_ns = loop.idle_ns = 0;
     CHECK(uv_prepare_init(&loop.uv, &loop.turn_end) == 0);
     CHECK(uv_prepare_start(&loop.turn_end, on_turn_end) == 0);
     CHECK(uv_idle_init(&loop.uv, &loop.turn_begin) == 0);

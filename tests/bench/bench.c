@@ -1,7 +1,8 @@
 /* guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...: all of them by default, on `guildhall dev`.
  * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE | max | highest]...: on a
  * stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max), and the highest
- * rate that it sustains; with the processor time of each named process tree. */
+ * rate that it sustains; with the processor time of each named process tree. tests/bench/big uses it for
+ * `guilds SHARDS COUNT` and `members PROBE_TOKEN GATEWAY_PID GUILD COUNT`. */
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -50,6 +51,14 @@ static void stack_runs(const struct server *s, int argc, char **argv)
         if (pid && count < CPU_GROUPS_MAX) {
             *pid = '\0';
             groups[count++] = (struct cpu_group){argv[i], atoi(pid + 1)};
+        } else if (strcmp(argv[i], "guilds") == 0 && i + 2 < argc) {
+            bench_guilds(s, groups, count, (unsigned)atoi(argv[i + 1]), (unsigned)atoi(argv[i + 2]));
+            i += 2;
+        } else if (strcmp(argv[i], "members") == 0 && i + 4 < argc) {
+            struct server with_probe = *s;
+            snprintf(with_probe.probe_token, sizeof with_probe.probe_token, "%s", argv[i + 1]);
+            bench_members(&with_probe, atoi(argv[i + 2]), argv[i + 3], (unsigned)atoi(argv[i + 4]));
+            i += 4;
         } else if (strcmp(argv[i], "highest") == 0) {
             bench_highest(s);
         } else {

@@ -24,7 +24,11 @@ int http_receive(int fd, char *buf, size_t cap);
 int gateway_session(int port, const char *token, const char *query);
 /* Upgrades; what the server sends is not read. */
 void ws_upgrade(int fd, const char *path);
-void ws_send_text(int fd, const char *text);
+/* Connects, upgrades, reads HELLO and sends IDENTIFY with [shard, shards]. */
+int gateway_identify(int port, const char *token, unsigned intents, unsigned shard, unsigned shards);
+void ws_send_text(int fd, const char *text); /* at most 1,000 bytes */
+/* Payload of the frame that begins at h; 0: its head is not whole. */
+size_t ws_frame_length(const unsigned char *h, size_t n, size_t *ret_head);
 /* Reads one unfragmented frame's payload (server to client). */
 size_t ws_read_frame(int fd, char *buf, size_t cap);
 
@@ -34,7 +38,7 @@ struct server {
     int pid, port;    /* pid 0: a stack that runs already */
     int gateway_port; /* of `dev` the same port */
     double start_ms;  /* from exec to the ready line */
-    char user_token[256], bot_token[256], channel[32];
+    char user_token[256], bot_token[256], probe_token[256], channel[32];
 };
 void server_start(struct server *s, const char *bin);
 void server_stop(struct server *s);
@@ -50,6 +54,9 @@ struct cpu_group {
     const char *name;
     int pid; /* with all its descendants */
 };
+/* Processor time of each for one of `count`, and the part of the machine. */
+void cpu_print(const struct cpu_group *groups, unsigned group_count, const uint64_t *before, const uint64_t *after,
+               uint64_t machine_us, uint64_t wall_us, unsigned count);
 void cpu_read(const struct cpu_group *groups, unsigned count, uint64_t *ret_us, uint64_t *ret_machine_us);
 
 /* --- load.c: POST to socket at a fixed rate
@@ -106,6 +113,11 @@ _Noreturn void node_run(int control, int answer); /* node.c: the gateway's proce
 void sender_send(struct sender *s, int events);
 void sender_take(struct sender *s, int events); /* until all have it */
 void sender_stop(struct sender *s);
+/* --- big.c: many guilds, many members
+ * ------------------------------------------------------------------------------------ */
+void bench_guilds(const struct server *s, const struct cpu_group *groups, unsigned group_count, unsigned shards,
+                  unsigned guilds);
+void bench_members(const struct server *s, int gateway_pid, const char *guild, unsigned members);
 
 /* --- the benchmarks
  * ------------------------------------------------------------------------------------------------------- */

@@ -84,3 +84,19 @@ void cpu_read(const struct cpu_group *groups, unsigned count, uint64_t *ret_us, 
     }
     *ret_machine_us = machine_ticks() * tick_us;
 }
+
+void cpu_print(const struct cpu_group *groups, unsigned group_count, const uint64_t *before, const uint64_t *after,
+               uint64_t machine_us, uint64_t wall_us, unsigned count)
+{
+    uint64_t sum = 0;
+    printf("  processor time for each:");
+    for (unsigned i = 0; i < group_count; i++) {
+        uint64_t us = after[i] - before[i];
+        sum += us;
+        printf(" %s %.0f us,", groups[i].name, (double)us / count);
+    }
+    double cores = (double)sysconf(_SC_NPROCESSORS_ONLN);
+    printf(" together %.0f us; %.2f of %.0f cores, others had %.2f\n", (double)sum / count,
+           (double)sum / (double)wall_us, cores, (double)(machine_us > sum ? machine_us - sum : 0) / (double)wall_us);
+    fflush(stdout);
+}

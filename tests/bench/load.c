@@ -126,23 +126,6 @@ static void event_take(const char *p, size_t n)
     load.seen++;
 }
 
-/* Length of the frame's payload; 0: its head is not whole. */
-static size_t frame_length(const unsigned char *h, size_t n, size_t *ret_head)
-{
-    size_t length = n >= 2 ? h[1] & 127u : 0;
-    *ret_head = length == 126 ? 4 : length == 127 ? 10 : 2;
-    if (n < *ret_head)
-        return 0;
-    if (length == 126)
-        return (size_t)h[2] << 8 | h[3];
-    if (length < 126)
-        return length;
-    length = 0;
-    for (int i = 2; i < 10; i++)
-        length = length << 8 | h[i];
-    return length;
-}
-
 static void socket_read(void)
 {
     ssize_t k = recv(load.ws, load.in + load.in_len, IN_BYTES - load.in_len, MSG_DONTWAIT);
@@ -154,7 +137,7 @@ static void socket_read(void)
     size_t at = 0, head;
     for (;;) {
         const unsigned char *h = (const unsigned char *)load.in + at;
-        size_t n = frame_length(h, load.in_len - at, &head);
+        size_t n = ws_frame_length(h, load.in_len - at, &head);
         if (!n || load.in_len - at < head + n)
             break;
         if ((h[0] & 15) == 8)
@@ -287,23 +270,6 @@ static void print_result(const char *what, double rate, const struct load_result
     fflush(stdout);
 }
 
-/* Per message and as a part of what the machine gave: what the limit is made of. */
-static void print_cpu(const struct cpu_group *groups, unsigned count, const uint64_t *before, const uint64_t *after,
-                      uint64_t machine_us, uint64_t wall_us, unsigned messages)
-{
-    uint64_t sum = 0;
-    printf("  processor time a message:");
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t us = after[i] - before[i];
-        sum += us;
-        printf(" %s %.0f us,", groups[i].name, (double)us / messages);
-    }
-    double cores = (double)sysconf(_SC_NPROCESSORS_ONLN);
-    printf(" together %.0f us; %.2f of %.0f cores, others had %.2f\n", (double)sum / messages,
-           (double)sum / (double)wall_us, cores, (double)(machine_us > sum ? machine_us - sum : 0) / (double)wall_us);
-    fflush(stdout);
-}
-
 void bench_load(const struct server *s, const struct cpu_group *groups, unsigned count, double rate, double seconds)
 {
     uint64_t before[CPU_GROUPS_MAX], after[CPU_GROUPS_MAX], machine, machine_after, begun;
@@ -315,7 +281,7 @@ void bench_load(const struct server *s, const struct cpu_group *groups, unsigned
     load_run(s, rate, messages, &r);
     cpu_read(groups, count, after, &machine_after);
     print_result(rate > 0 ? "open loop" : "closed loop, 256 connections", rate, &r);
-    print_cpu(groups, count, before, after, machine_after - machine, (now_ns() - begun) / 1000, messages);
+    cpu_print(groups, count, before, after, machine_after - machine, (now_ns() - begun) / 1000, messages);
     if (!clean(&r))
         exit(1);
 }

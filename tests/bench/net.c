@@ -152,6 +152,37 @@ void ws_send_text(int fd, const char *text)
     net_write(fd, frame, n + 8);
 }
 
+size_t ws_frame_length(const unsigned char *h, size_t n, size_t *ret_head)
+{
+    size_t length = n >= 2 ? h[1] & 127u : 0;
+    *ret_head = length == 126 ? 4 : length == 127 ? 10 : 2;
+    if (n < *ret_head)
+        return 0;
+    if (length == 126)
+        return (size_t)h[2] << 8 | h[3];
+    if (length < 126)
+        return length;
+    length = 0;
+    for (int i = 2; i < 10; i++)
+        length = length << 8 | h[i];
+    return length;
+}
+
+int gateway_identify(int port, const char *token, unsigned intents, unsigned shard, unsigned shards)
+{
+    static char buf[4096];
+    char identify[700];
+    int fd = net_connect(port);
+    ws_upgrade(fd, "/gateway?v=10&encoding=json");
+    ws_read_frame(fd, buf, sizeof buf); /* HELLO */
+    snprintf(identify, sizeof identify,
+             "{\"op\":2,\"d\":{\"token\":\"%s\",\"intents\":%u,\"shard\":[%u,%u],\"properties\":{\"os\":\"linux\","
+             "\"browser\":\"bench\",\"device\":\"bench\"}}}",
+             token, intents, shard, shards);
+    ws_send_text(fd, identify);
+    return fd;
+}
+
 void ws_upgrade(int fd, const char *path)
 {
     char request[512], c;

@@ -1,4 +1,5 @@
 /* Store: channels with their overwrites, DMs with their recipients. Coroutine. */
+#include "platform/base/map.h"
 #include "platform/ports/store/rows.h"
 
 #include <errno.h>
@@ -39,14 +40,22 @@ static unsigned rows_of(const struct sql_result *r, uint64_t channel_id)
     return n;
 }
 
+/* A channel's rows stand together, as every reader of them has them sorted. */
 void rows_overwrites(const struct sql_result *r, struct arena *a, struct channel *channels, unsigned channel_count)
 {
-    for (unsigned k = 0; k < channel_count; k++) {
-        struct channel *c = &channels[k];
-        unsigned count = rows_of(r, c->id);
-        c->overwrites = count ? ARENA_ARRAY(a, struct overwrite, count) : NULL;
-        for (int i = 0; i < r->row_count && c->overwrite_count < count; i++)
-            if (sql_id(r, i, 0) == c->id)
+    struct map by_id = {0};
+
+    for (unsigned k = 0; k < channel_count; k++)
+        map_put(&by_id, channels[k].id, &channels[k]);
+    for (int i = 0; i < r->row_count;) {
+        struct channel *c = map_get(&by_id, sql_id(r, i, 0));
+        int end = i;
+        while (end < r->row_count && sql_id(r, end, 0) == sql_id(r, i, 0))
+            end++;
+        if (c && !c->overwrites)
+            c->overwrites = ARENA_ARRAY(a, struct overwrite, (size_t)(end - i));
+        for (; i < end; i++)
+            if (c)
                 c->overwrites[c->overwrite_count++] = (struct overwrite){
                     .id = sql_id(r, i, 1),
                     .type = (int)sql_int(r, i, 2),
@@ -54,6 +63,7 @@ void rows_overwrites(const struct sql_result *r, struct arena *a, struct channel
                     .deny = sql_id(r, i, 4),
                 };
     }
+    map_done(&by_id);
 }
 
 void rows_recipients(const struct sql_result *r, struct arena *a, struct channel *channels, unsigned channel_count)

@@ -31,7 +31,7 @@ struct role *rows_roles(const struct sql_result *r, struct arena *a);
 struct channel *rows_channels(const struct sql_result *r, struct arena *a);
 
 #define OVERWRITE_COLUMNS "o.channel_id, o.target_id, o.type, o.allow, o.deny"
-/* Shares the rows, in any order, out to their channels. */
+/* Shares the rows, those of a channel together, out to their channels. */
 void rows_overwrites(const struct sql_result *r, struct arena *a, struct channel *channels, unsigned channel_count);
 
 #define RECIPIENT_COLUMNS "cr.channel_id, " USER_PUBLIC_COLUMNS

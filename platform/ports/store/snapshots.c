@@ -3,7 +3,9 @@
 #include "platform/ports/store/rows.h"
 
 #include <errno.h>
+#include <stddef.h>
 
+/* The first six stand in the order of the batch of many guilds, too. */
 enum { Q_GUILD, Q_ROLES, Q_CHANNELS, Q_OVERWRITES, Q_MEMBERS, Q_MEMBER_ROLES, Q_RECIPIENTS, Q_VERSIONS, Q_COUNT };
 
 /* Positions first; @everyone goes to the front whatever its position. */
@@ -108,6 +110,88 @@ int store_guild_snapshot(struct sql *db, struct arena *a, uint64_t guild_id, uns
     snapshot_fill(r, a, ret);
     counted_fill(&r[Q_COUNTED], a, ret);
     members_trim(ret, members_max, always);
+    return 0;
+}
+
+/* --- many guilds at once: each query names its guild in a column and has the rows in rising order of it --- */
+
+#define IN_GUILDS "IN (SELECT id FROM sql_ids($1))"
+/* A user's row in each guild. As a row comparison only the index by guild and user fits it: a bot's user id matches a
+ * row in every guild, which a prepared plan cannot know, and the index by user alone would be read whole for each
+ * batch. */
+#define OWN_ROW(alias)                                                                                                 \
+    "(" alias ".guild_id, " alias ".user_id) >= (sql_ids.id, $2) AND (" alias ".guild_id, " alias                      \
+    ".user_id) <= (sql_ids.id, $2)"
+/* Guilds whose members are few. With a LIMIT, so that it comes first in every plan. */
+#define LISTED                                                                                                         \
+    "(SELECT g.id FROM guilds g WHERE g.id " IN_GUILDS " AND g.member_count <= $3 ORDER BY g.id LIMIT 100000) AS "     \
+                                                       "listed"
+
+enum { M_GUILD, M_ROLES, M_CHANNELS, M_OVERWRITES, M_MEMBERS, M_MEMBER_ROLES, M_COUNTED, M_COUNT };
+
+static const struct query many_queries[M_COUNT] = {
+    [M_GUILD] = {"SELECT " GUILD_COLUMNS " FROM guilds g WHERE g.id " IN_GUILDS " ORDER BY g.id", "a"},
+    [M_ROLES] = {"SELECT " ROLE_COLUMNS " FROM roles r WHERE r.guild_id " IN_GUILDS
+                 " ORDER BY r.guild_id, r.position, r.id",
+                 "a"},
+    [M_CHANNELS] = {"SELECT " CHANNEL_COLUMNS " FROM channels c WHERE c.guild_id " IN_GUILDS
+                    " ORDER BY c.guild_id, c.position, c.id",
+                    "a"},
+    [M_OVERWRITES] = {"SELECT " OVERWRITE_COLUMNS ", c.guild_id FROM channels c JOIN channel_overwrites o "
+                      "ON o.channel_id = c.id WHERE c.guild_id " IN_GUILDS
+                      " ORDER BY c.guild_id, o.channel_id, o.target_id",
+                      "a"},
+    [M_MEMBERS] =
+        {"SELECT " MEMBER_COLUMNS " FROM sql_ids($1) JOIN members m ON " OWN_ROW(
+             "m") " JOIN users u ON u.id = $2 UNION ALL SELECT " MEMBER_COLUMNS " FROM " LISTED
+                  " JOIN members m ON m.guild_id = listed.id AND m.user_id <> $2 JOIN users u ON u.id = m.user_id "
+                  "ORDER BY 1, 11",
+         "abc"},
+    [M_MEMBER_ROLES] =
+        {"SELECT mr.user_id, mr.role_id, mr.guild_id FROM sql_ids($1) JOIN member_roles mr ON " OWN_ROW(
+             "mr") " UNION ALL SELECT mr.user_id, mr.role_id, mr.guild_id FROM " LISTED
+                   " JOIN member_roles mr ON mr.guild_id = listed.id AND mr.user_id <> $2 ORDER BY 3, 1, 2",
+         "abc"},
+    [M_COUNTED] = {"SELECT id, topic FROM outbox WHERE topic " IN_GUILDS
+                   " AND type IN ('GUILD_MEMBER_ADD', 'GUILD_MEMBER_REMOVE') ORDER BY topic, id",
+                   "a"},
+};
+static const int many_guild_column[M_COUNT] = {0, 1, 1, 5, 0, 2, 1};
+
+/* The guild's rows, which begin at *row at the earliest. */
+static struct sql_result rows_of_guild(const struct sql_result *r, int column, uint64_t guild_id, int *row)
+{
+    while (*row < r->row_count && sql_id(r, *row, column) < guild_id)
+        (*row)++;
+    int first = *row;
+    while (*row < r->row_count && sql_id(r, *row, column) == guild_id)
+        (*row)++;
+    struct sql_result part = *r;
+    part.row_count = *row - first;
+    part.cells = r->cells + (ptrdiff_t)first * r->column_count;
+    return part;
+}
+
+int store_guild_snapshots(struct sql *db, struct arena *a, const uint64_t *guild_ids, unsigned count, uint64_t user_id,
+                          unsigned list_max, struct guild_snapshot **ret, unsigned *ret_count)
+{
+    const struct sql_value params[] = {SQL_S(store_ids(a, guild_ids, count)), SQL_I(user_id), SQL_I(list_max)};
+    struct sql_result r[M_COUNT];
+    int rows[M_COUNT] = {0};
+    int err = snapshot_read(db, a, many_queries, M_COUNT, params, r);
+
+    if (err < 0)
+        return err;
+    *ret_count = (unsigned)r[M_GUILD].row_count;
+    *ret = ARENA_ARRAY(a, struct guild_snapshot, *ret_count);
+    for (unsigned i = 0; i < *ret_count; i++) {
+        struct sql_result part[M_COUNT];
+        uint64_t id = sql_id(&r[M_GUILD], (int)i, 0);
+        for (int q = 0; q < M_COUNT; q++)
+            part[q] = rows_of_guild(&r[q], many_guild_column[q], id, &rows[q]);
+        snapshot_fill(part, a, &(*ret)[i]);
+        counted_fill(&part[M_COUNTED], a, &(*ret)[i]);
+    }
     return 0;
 }
 

@@ -72,6 +72,10 @@ int store_user_guild_ids(struct sql *db, struct arena *a, uint64_t user_id, uint
  * -ENOENT. */
 int store_guild_snapshot(struct sql *db, struct arena *a, uint64_t guild_id, unsigned members_max, uint64_t always,
                          struct guild_snapshot *ret);
+/* The same for many guilds in one batch, by rising id; unknown ones are left out. Members: the user's own, and of
+ * guilds of at most list_max members all of them. */
+int store_guild_snapshots(struct sql *db, struct arena *a, const uint64_t *guild_ids, unsigned count, uint64_t user_id,
+                          unsigned list_max, struct guild_snapshot **ret, unsigned *ret_count);
 /* A page of a user's guilds by rising id, with those roles only that count for the user (@everyone and its own). before
  * 0: no bound; before without after: the highest ones below it. */
 int store_user_guilds(struct sql *db, struct arena *a, uint64_t user_id, uint64_t after, uint64_t before,

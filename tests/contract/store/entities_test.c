@@ -186,6 +186,53 @@ static void keeps_applications(void)
     stop();
 }
 
+static void reads_many_guilds_at_once(void)
+{
+    struct guild_snapshot one, *s;
+    unsigned count;
+    const uint64_t ids[] = {300, 100, 5, 200};
+
+    start();
+    guild_put();
+    for (uint64_t id = 200; id <= 300; id += 100) {
+        struct guild g = {.id = id, .owner_id = 2, .name = STR("Other")};
+        struct role everyone = {.id = id, .guild_id = id, .name = STR("@everyone"), .permissions = 1024};
+        struct channel ch = {.id = id + 10, .guild_id = id, .type = CHANNEL_GUILD_TEXT, .name = STR("c")};
+        struct overwrite o = {.id = id, .deny = id};
+        struct member m = {.guild_id = id, .user = {.id = 2}, .joined_ms = 1};
+        ch.overwrites = &o;
+        ch.overwrite_count = 1;
+        begin();
+        store_guild_insert(&c, &g);
+        store_role_insert(&c, &everyone);
+        store_channel_insert(&c, &ch);
+        store_member_insert(&c, &m);
+        expect_int(end(), 0);
+    }
+    expect_int(store_guild_snapshots(db, &memory, ids, 4, 2, 0, &s, &count), 0);
+    expect_int(count, 3);
+    expect_true(s[0].guild.id == 100 && s[1].guild.id == 200 && s[2].guild.id == 300);
+    expect_int(store_guild_snapshot(db, &memory, 100, 10, 0, &one), 0);
+    expect_int(s[0].role_count, one.role_count);
+    expect_int(s[0].channel_count, one.channel_count);
+    for (unsigned i = 0; i < one.role_count; i++)
+        expect_int(s[0].roles[i].id, one.roles[i].id);
+    for (unsigned i = 0; i < one.channel_count; i++)
+        expect_int(s[0].channels[i].overwrite_count, one.channels[i].overwrite_count);
+    expect_true(s[0].member_count == 1 && s[0].members[0].user.id == 2 && s[0].members[0].role_count == 2);
+    expect_int(s[0].guild.member_count, 3);
+    for (unsigned i = 1; i < 3; i++) {
+        expect_true(s[i].role_count == 1 && s[i].channel_count == 1 && s[i].member_count == 1);
+        expect_true(s[i].channels[0].overwrite_count == 1 && s[i].channels[0].overwrites[0].deny == s[i].guild.id);
+    }
+    expect_int(store_guild_snapshots(db, &memory, ids, 4, 77, 2, &s, &count), 0); /* who is nowhere */
+    expect_true(s[0].member_count == 0 && s[1].member_count == 1 && s[2].member_count == 1);
+    expect_int(store_guild_snapshots(db, &memory, ids, 4, 2, 3, &s, &count), 0);
+    expect_int(s[0].member_count, 3);
+    expect_true(s[0].members[1].user.id == 2 && s[0].members[1].role_count == 2 && s[0].members[2].role_count == 0);
+    stop();
+}
+
 static void reads_whole_guilds(void)
 {
     struct guild_snapshot s;
@@ -500,10 +547,15 @@ static void keeps_invites(void)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(keeps_users),           CO_TEST(keeps_applications),
-        CO_TEST(reads_whole_guilds),    CO_TEST(changes_and_deletes_guilds),
-        CO_TEST(pages_a_users_guilds),  CO_TEST(changes_roles_and_channels),
-        CO_TEST(keeps_direct_messages), CO_TEST(changes_members),
+        CO_TEST(keeps_users),
+        CO_TEST(keeps_applications),
+        CO_TEST(reads_whole_guilds),
+        CO_TEST(reads_many_guilds_at_once),
+        CO_TEST(changes_and_deletes_guilds),
+        CO_TEST(pages_a_users_guilds),
+        CO_TEST(changes_roles_and_channels),
+        CO_TEST(keeps_direct_messages),
+        CO_TEST(changes_members),
         CO_TEST(keeps_invites),
     };
     db_choose(argc, argv);
