@@ -7,6 +7,7 @@
 #include "gateway/server/payloads.h"
 #include "gateway/server/redact.h"
 #include "platform/base/clock.h"
+#include "platform/base/jw.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
@@ -60,8 +61,10 @@ static enum redaction redaction_for(struct fanout *f, const struct sub *sub)
 
 static void fanout_to(struct fanout *f, struct sub *sub)
 {
-    if (!f->encoded)
+    if (!f->encoded) {
         f->encoded = encoded_new(&f->topic->g->log, f->event->type, f->event->data);
+        encoded_event_id_put(f->encoded, f->event->id);
+    }
     session_dispatch(sub->session, f->encoded, redaction_for(f, sub), f->class);
 }
 
@@ -417,6 +420,8 @@ void dispatch_event(struct topic *t, const struct event *e)
     struct fanout f;
 
     metric_add(&events, 1);
+    if (t->recent)
+        recent_add(t, e);
     if (event_scope_of(e->type) == EVENT_SCOPE_CONTROL) {
         control(t, e);
         return;
@@ -430,6 +435,12 @@ void dispatch_event(struct topic *t, const struct event *e)
     fanout_end(&f);
 }
 
+void dispatch_sub_begin(struct sub *sub)
+{
+    sub_widen(sub, guild_state_words(sub->topic->guild));
+    guild_state_visible_all(sub->topic->guild, sub->member, sub->visible);
+}
+
 void dispatch_guild_create(struct sub *sub, bool startup)
 {
     struct guild_state *g = sub->topic->guild;
@@ -437,8 +448,7 @@ void dispatch_guild_create(struct sub *sub, bool startup)
     BUF_AUTO struct buf data = {0};
     bool may_list = !s->is_bot || sub->intents & (INTENT_GUILD_MEMBERS | INTENT_GUILD_PRESENCES);
 
-    sub_widen(sub, guild_state_words(g));
-    guild_state_visible_all(g, sub->member, sub->visible);
+    dispatch_sub_begin(sub);
     if (!session_wants(s, EVENT_GUILD_CREATE, true))
         return;
     BUF_AUTO struct buf presences = {0};
@@ -451,4 +461,120 @@ void dispatch_guild_create(struct sub *sub, bool startup)
                                   .startup = startup};
     guild_state_write_create(g, &v, &data);
     session_dispatch_own(s, EVENT_GUILD_CREATE, &data);
+}
+
+/* --- what a session missed on its way from another node --------------------------------------------------------------
+ */
+/* Nothing but what tells which one: its name is not for those who never saw it. */
+static void channel_forgotten(const struct sub *sub, uint64_t channel_id, int64_t type)
+{
+    BUF_AUTO struct buf data = {0};
+
+    if (!session_wants(sub->session, EVENT_CHANNEL_DELETE, true))
+        return;
+    jw_obj(&data);
+    jw_kid(&data, "id", channel_id);
+    jw_kid(&data, "guild_id", sub->topic->id);
+    jw_ki64(&data, "type", type);
+    jw_obj_end(&data);
+    session_dispatch_own(sub->session, EVENT_CHANNEL_DELETE, &data);
+}
+
+/* A change may have made it visible: it is announced once more rather than never. */
+static void channel_missed(struct fanout *f, struct sub *sub)
+{
+    const struct event *e = f->event;
+    uint64_t id = json_member_id(e->data, STR("id")), type = 0;
+    int slot = guild_state_slot(f->topic->guild, id);
+    struct shown s = {.topic = f->topic};
+
+    if (slot < 0 || !sees(sub, (unsigned)slot)) {
+        (void)json_u64(json_member(e->data, STR("type")), &type);
+        if (e->type != EVENT_CHANNEL_CREATE)
+            channel_forgotten(sub, id, (int64_t)type);
+        return;
+    }
+    if (e->type == EVENT_CHANNEL_UPDATE)
+        show(&s, sub, (unsigned)slot, true);
+    if (e->type != EVENT_CHANNEL_DELETE && wants(f, sub))
+        fanout_to(f, sub);
+    shown_end(&s);
+}
+
+static bool role_held(const struct sub *sub, const struct event *e)
+{
+    uint64_t id = json_member_id(json_member(e->data, STR("role")), STR("id"));
+
+    for (unsigned i = 0; i < sub->member->role_count; i++)
+        if (sub->member->roles[i] == id)
+            return true;
+    return id == sub->topic->id;
+}
+
+static bool guild_missed(struct fanout *f, struct sub *sub)
+{
+    const struct event *e = f->event;
+    bool self = guild_state_event_user(e) == sub->user_id;
+
+    switch (e->type) {
+    case EVENT_CHANNEL_CREATE:
+    case EVENT_CHANNEL_UPDATE:
+    case EVENT_CHANNEL_DELETE:
+        channel_missed(f, sub);
+        return false;
+    case EVENT_GUILD_MEMBER_ADD:
+    case EVENT_GUILD_MEMBER_UPDATE:
+        fanout_member(f, guild_state_event_user(e));
+        return self;
+    case EVENT_GUILD_MEMBER_REMOVE: /* its own: the user's topic tells of it */
+        if (!self)
+            fanout_all(f);
+        return false;
+    case EVENT_GUILD_ROLE_UPDATE:
+    case EVENT_GUILD_ROLE_DELETE:
+        fanout_all(f);
+        return e->type == EVENT_GUILD_ROLE_DELETE || role_held(sub, e);
+    case EVENT_GUILD_UPDATE:
+        fanout_all(f);
+        return sub->user_id == f->topic->guild->guild.owner_id;
+    case EVENT_GUILD_DELETE:
+        return false;
+    default:
+        scoped(f);
+        return false;
+    }
+}
+
+bool dispatch_missed(struct sub *sub, const struct event *e)
+{
+    struct topic alone = *sub->topic; /* with this sub as its only one */
+    struct fanout f;
+    bool changed = false;
+
+    if (event_scope_of(e->type) == EVENT_SCOPE_CONTROL)
+        return false;
+    alone.subs = &sub;
+    alone.sub_count = 1;
+    fanout_begin(&f, &alone, e);
+    if (alone.is_user)
+        user_event(&f);
+    else
+        changed = guild_missed(&f, sub);
+    fanout_end(&f);
+    return changed;
+}
+
+void dispatch_visible(struct sub *sub)
+{
+    const struct guild_state *g = sub->topic->guild;
+    struct shown s = {.topic = sub->topic};
+
+    for (unsigned slot = 0; slot < g->channel_cap; slot++) {
+        const struct channel *c = &g->channels[slot].channel;
+        if (c->id && sees(sub, slot))
+            show(&s, sub, slot, true);
+        else if (c->id)
+            channel_forgotten(sub, c->id, c->type);
+    }
+    shown_end(&s);
 }

@@ -19,6 +19,8 @@ struct encoded {
     size_t json_bytes, bytes;
     struct ws_shared *forms[REDACTION_COUNT][ENCODER_COUNT];
     bool reference_known, has_reference;
+    uint64_t event_id, log_entry;
+    uint32_t log_slot;
 };
 
 void encoded_log_init(struct encoded_log *log, size_t bytes_max)
@@ -105,7 +107,7 @@ enum event_type encoded_type(const struct encoded *e)
     return e->type;
 }
 
-static struct str encoded_data(const struct encoded *e)
+struct str encoded_data(const struct encoded *e)
 {
     const struct ws_shared *json = e->forms[REDACTION_NONE][ENCODER_JSON];
 
@@ -135,6 +137,30 @@ struct ws_shared *encoded_share(struct encoded *e, enum encoder_kind kind, enum 
     if (!json || kind == ENCODER_JSON)
         return json;
     return form_put(e, kind, redaction, encoder_share(&e->log->encoders, kind, (struct str){json->data, json->len}));
+}
+
+uint64_t encoded_event_id(const struct encoded *e)
+{
+    return e->event_id;
+}
+
+void encoded_event_id_put(struct encoded *e, uint64_t id)
+{
+    e->event_id = id;
+}
+
+bool encoded_slot(const struct encoded *e, uint64_t entry, uint32_t *ret)
+{
+    if (e->log_entry != entry)
+        return false;
+    *ret = e->log_slot;
+    return true;
+}
+
+void encoded_slot_put(struct encoded *e, uint64_t entry, uint32_t slot)
+{
+    e->log_entry = entry;
+    e->log_slot = slot;
 }
 
 enum redaction encoded_redaction_for(struct encoded *e, uint64_t user_id)

@@ -36,5 +36,14 @@ enum event_type encoded_type(const struct encoded *e);
 /* Borrowed, valid while the reference is held and nothing new is encoded. NULL: emptied. */
 struct ws_shared *encoded_share(struct encoded *e, enum encoder_kind kind, enum redaction redaction);
 
+/* The id of the event it comes from; 0: none. */
+uint64_t encoded_event_id(const struct encoded *e);
+void encoded_event_id_put(struct encoded *e, uint64_t id);
+/* The d; STR_NONE when it was emptied. Borrowed. */
+struct str encoded_data(const struct encoded *e);
+/* Where it stands in the entry `entry` of the session log; false: not there. */
+bool encoded_slot(const struct encoded *e, uint64_t entry, uint32_t *ret);
+void encoded_slot_put(struct encoded *e, uint64_t entry, uint32_t slot);
+
 /* What a user without MESSAGE_CONTENT may read of this message event that neither is its own nor mentions it. */
 enum redaction encoded_redaction_for(struct encoded *e, uint64_t user_id);

@@ -26,13 +26,13 @@ void flush_session(struct session *s)
     struct conn *c = s->conn;
 
     flush_remove(s);
-    while (s->conn == c && s->sent_seq < s->seq) {
+    while (s->conn == c && s->sent_seq < session_sent(s)) {
         enum redaction redaction;
         unsigned behind = (unsigned)(s->seq - s->sent_seq++);
         struct encoded *e = replay_at(&s->replay, s->replay.count - behind, &redaction);
         if (conn_dispatch(c, s->sent_seq, e, redaction))
             continue;
-        s->sent_seq = s->seq; /* a RESUME comes back to it */
+        s->sent_seq = session_sent(s); /* a RESUME comes back to it */
         conn_close(c, GATEWAY_CLOSE_UNKNOWN_ERROR);
     }
 }

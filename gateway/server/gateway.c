@@ -39,6 +39,9 @@ static void tick(void *arg)
     topic_tick(g, now_ms);
     standings_tick(g, now_ms);
     node_tick(g, now_ms);
+    session_log_tick(g, now_ms);
+    recent_tick(g, now_ms);
+    adopt_tick(g, now_ms);
 }
 
 static void gateway_free(struct gateway *g)
@@ -47,7 +50,9 @@ static void gateway_free(struct gateway *g)
     gateway_metrics_stop(g);
     loop_timer_free(g->tick);
     standings_free(g);
+    session_log_stop(g);
     topics_free(g);
+    adopt_stop(g);
     smap_done(&g->sessions);
     encoded_log_done(&g->log);
     mem_free(g->base_id);
@@ -78,6 +83,9 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
     list_init(&g->detached);
     list_init(&g->conns);
     flush_start();
+    list_init(&g->readers);
+    list_init(&g->recents);
+    session_log_start(g);
     int r = node_start(g);
     if (r < 0) {
         gateway_free(g);
@@ -131,16 +139,6 @@ int gateway_upgrade(struct http_request *req, void *arg)
     return conn_accept(g, req, encoder, version_of(http_request_query(req, "v")));
 }
 
-static void conns_dismiss(struct gateway *g)
-{
-    LIST_FOREACH_SAFE(it, &g->conns)
-    {
-        struct conn *c = LIST_ENTRY(it, struct conn, item);
-        conn_send_op(c, GATEWAY_OP_RECONNECT);
-        conn_close(c, GATEWAY_CLOSE_UNKNOWN_ERROR);
-    }
-}
-
 static void conns_abort(struct gateway *g)
 {
     LIST_FOREACH_SAFE(it, &g->conns)
@@ -157,13 +155,38 @@ static void sessions_end(struct gateway *g)
     }
 }
 
+void gateway_drain(struct gateway *g)
+{
+    release_all(g);
+    node_leave(g);
+}
+
+void gateway_abandon(struct gateway *g)
+{
+    struct str id;
+
+    g->stopping = g->draining = true;
+    g->ready = false;
+    for (size_t cursor = 0; g->sessions.count; cursor = 0) {
+        struct session *s = smap_next(&g->sessions, &cursor, &id);
+        s->handed = true;
+        session_end(s);
+    }
+    session_log_stop(g);
+    conns_abort(g);
+    while (g->conn_count)
+        co_sleep(10);
+    node_forget(g);
+    while (g->running)
+        co_sleep(10);
+    gateway_free(g);
+}
+
 void gateway_stop(struct gateway *g)
 {
-    int64_t deadline_ms = clock_mono_ms() + STOP_WAIT_MS;
-
+    release_all(g);
     g->stopping = true;
-    g->ready = false;
-    conns_dismiss(g);
+    int64_t deadline_ms = clock_mono_ms() + STOP_WAIT_MS;
     while (g->conn_count && clock_mono_ms() < deadline_ms)
         co_sleep(10);
     conns_abort(g);

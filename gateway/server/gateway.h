@@ -19,6 +19,7 @@ struct gateway_options {
     bool limits;                 /* sends a minute, identify concurrency, session starts */
     unsigned max_concurrency;    /* identify buckets of a bot; 0 = 1. The API's /gateway/bot must tell the same */
     unsigned guilds_per_session; /* more close with 4011; 0 = 2,500, as documented */
+    bool session_log;            /* sessions can be taken over by other nodes on the same kv (session_log.h) */
 };
 
 /* Coroutine: registers the node and subscribes its queue, tries again until both are done. Strings are copied; ports
@@ -34,9 +35,15 @@ const char *gateway_node_id(const struct gateway *g);
  * 404 for others, 400 for an encoding or compression that is not offered, 503 when not ready. */
 int gateway_upgrade(struct http_request *req, void *arg);
 
-/* Coroutine: tells every connection to reconnect (op 7), closes them, takes the node's registration back and frees the
- * gateway. Takes at most two seconds. */
+/* Coroutine: drains, takes the node's registration back and frees the gateway. Takes two seconds longer at most. */
 void gateway_stop(struct gateway *g);
+
+/* Coroutine, for tests: the same as if the process were killed; nobody is told. Frees the gateway. */
+void gateway_abandon(struct gateway *g);
+/* Coroutine: every session is left to other nodes (the record and what was not received yet in kv, op 7, close 4000),
+ * and nothing is taken any more; gateway_stop does this, too. Without session_log the clients must identify again.
+ * Takes LIMIT_RELEASE_WAIT_MS and what kv takes. */
+void gateway_drain(struct gateway *g);
 
 /* Live connections and sessions (also those that wait for RESUME), for tests and `ctl`. */
 struct gateway_counts {

@@ -124,7 +124,7 @@ static int own_topic(struct identify *i)
 
     if (r < 0)
         return unavailable(i, "topic", r);
-    struct session *s = i->session = session_ref(session_new(i->g));
+    struct session *s = i->session = session_ref(session_new(i->g, NULL));
     s->token = mem_strndup(i->request.token.p, i->request.token.n);
     s->user_id = i->user.id;
     s->is_bot = i->user.bot;
@@ -133,6 +133,7 @@ static int own_topic(struct identify *i)
     s->shard = i->request.shard;
     s->shard_count = i->request.shard_count;
     s->large_threshold = i->request.large_threshold;
+    session_log_begin(s);
     topic_sub_add(i->own, s, NULL);
     return presence_begin(s, i->presence, i->properties);
 }
@@ -174,6 +175,8 @@ static int ready_send(struct identify *i)
     struct session *s = i->session;
     BUF_AUTO struct buf data = {0};
 
+    if (i->g->draining)
+        return GATEWAY_CLOSE_UNKNOWN_ERROR;
     if (s->ended) /* the topic failed or the token was revoked meanwhile */
         return TRY_AGAIN;
     dms_trim(i);

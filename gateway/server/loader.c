@@ -108,6 +108,40 @@ static void subscribe(struct topic *t, struct session *s, bool startup)
     }
 }
 
+struct missing {
+    struct sub *sub;
+    bool changed;
+};
+
+static void dispatch_one(const struct event *e, void *arg)
+{
+    struct missing *m = arg;
+
+    if (m->sub->session->known && map_get(m->sub->session->known, e->id))
+        return; /* it was the last that the other node dispatched */
+    m->changed |= dispatch_missed(m->sub, e);
+}
+
+/* In one step: what was missed, and the subscription. */
+static int adopt(struct topic *t, struct session *s, uint64_t after)
+{
+    int r = recent_reach(t, after);
+    struct state_member *self = guild_state_member(t->guild, s->user_id);
+
+    if (r < 0 || s->ended || t->stale || topic_sub_find(t, s))
+        return r;
+    if (!self) {
+        subscribe(t, s, true); /* it has left meanwhile */
+        return 0;
+    }
+    struct missing m = {.sub = topic_sub_add(t, s, self)};
+    dispatch_sub_begin(m.sub);
+    recent_each(t, after, dispatch_one, &m);
+    if (m.changed)
+        dispatch_visible(m.sub);
+    return 0;
+}
+
 static int load_one(struct session *s, const struct load *l)
 {
     struct topic *t;
@@ -116,7 +150,9 @@ static int load_one(struct session *s, const struct load *l)
     if (r < 0)
         return r;
     r = s->ended || topic_sub_find(t, s) ? 0 : members_need(t, s);
-    if (r == 0 && !t->stale)
+    if (r == 0 && !t->stale && l->adopt)
+        r = adopt(t, s, l->after);
+    else if (r == 0 && !t->stale)
         subscribe(t, s, l->startup);
     else if (r == 0)
         r = -EAGAIN;
@@ -124,12 +160,32 @@ static int load_one(struct session *s, const struct load *l)
     return r;
 }
 
+/* What was missed cannot be had: the client must identify again. Or the guild is no more. */
+static bool adopt_again(struct session *s, const struct load *l, int error)
+{
+    BUF_AUTO struct buf data = {0};
+
+    if (error == -ENODATA || error == -ETIMEDOUT) {
+        LOG_WARN("session not caught up", "id=%s guild=%llu error=%d", s->id, (unsigned long long)l->guild_id, -error);
+        session_invalidate(s);
+        return false;
+    }
+    if (error != -ENOENT)
+        return true;
+    payload_guild_delete(&data, l->guild_id, false);
+    if (session_wants(s, EVENT_GUILD_DELETE, true))
+        session_dispatch_own(s, EVENT_GUILD_DELETE, &data);
+    return false;
+}
+
 /* The store or kv may be away for a while: the guild stays unavailable so long. */
 static void load_surely(struct session *s, const struct load *l)
 {
     int64_t wait_ms = RETRY_MS;
 
-    for (int r; !s->ended && !s->g->stopping && (r = load_one(s, l)) < 0 && r != -ENOENT;) {
+    for (int r; !s->ended && !s->g->stopping && (r = load_one(s, l)) < 0;) {
+        if (l->adopt ? !adopt_again(s, l, r) : r == -ENOENT)
+            return;
         LOG_WARN("guild not loaded", "guild=%llu error=%d next_ms=%lld", (unsigned long long)l->guild_id, -r,
                  (long long)wait_ms);
         co_sleep(wait_ms);
@@ -139,7 +195,7 @@ static void load_surely(struct session *s, const struct load *l)
 
 static void wait_for_room(const struct session *s)
 {
-    while (!s->ended && s->conn && s->conn->ws && ws_queued_bytes(s->conn->ws) > LIMIT_READY_QUEUE_BYTES)
+    while (!s->ended && s->conn && s->conn->ws && session_unsent_bytes(s) > LIMIT_READY_QUEUE_BYTES)
         co_sleep(FULL_WAIT_MS);
 }
 
@@ -178,7 +234,8 @@ static void loader_run(void *arg)
             batch[count++] = s->loads[--s->load_count];
         load_batch(s, batch, count);
     }
-    s->loaders--;
+    if (--s->loaders == 0 && !s->load_count)
+        session_log_loaded(s);
     session_unref(s);
     gateway_leave(g);
 }
@@ -214,9 +271,17 @@ void loader_add(struct session *s, uint64_t guild_id, bool startup)
 {
     if (s->ended)
         return;
-    loads_push(s, (struct load){guild_id, startup});
+    loads_push(s, (struct load){.guild_id = guild_id, .startup = startup});
     if (!s->starting)
         loader_start(s);
+}
+
+void loader_adopt(struct session *s, uint64_t guild_id, uint64_t after)
+{
+    if (s->ended)
+        return;
+    loads_push(s, (struct load){.guild_id = guild_id, .adopt = true, .after = after});
+    loader_start(s);
 }
 
 void loader_begin(struct session *s, const uint64_t *guild_ids, unsigned count)
@@ -224,6 +289,8 @@ void loader_begin(struct session *s, const uint64_t *guild_ids, unsigned count)
     s->load_cap = s->load_count + count;
     s->loads = mem_realloc(s->loads, sizeof *s->loads * (s->load_cap + 1));
     for (unsigned i = count; i-- > 0;)
-        s->loads[s->load_count++] = (struct load){guild_ids[i], true};
+        s->loads[s->load_count++] = (struct load){.guild_id = guild_ids[i], .startup = true};
+    if (!s->load_count)
+        session_log_loaded(s);
     loader_start(s);
 }

@@ -75,7 +75,7 @@ static void chunk_send(struct request *q)
 static void wait_for_room(const struct session *s)
 {
     while (!s->ended && !s->g->stopping &&
-           (!s->conn || (s->conn->ws && ws_queued_bytes(s->conn->ws) > LIMIT_READY_QUEUE_BYTES)))
+           (!s->conn || (s->conn->ws && session_unsent_bytes(s) > LIMIT_READY_QUEUE_BYTES)))
         co_sleep(FULL_WAIT_MS);
 }
 

@@ -57,6 +57,12 @@ static void on_delivery(const struct bus_delivery *d, void *arg)
             bus_ack(g->ports->bus, d->tag, d->epoch);
         return;
     }
+    if (d->event->type == EVENT_CONTROL_SESSION_RELEASE) {
+        release_asked(g, d->event);
+        if (d->tag)
+            bus_ack(g->ports->bus, d->tag, d->epoch);
+        return;
+    }
     struct topic *t = map_get(&g->topics, d->event->topic);
     if (t && t->is_user == d->event->topic_is_user) {
         topic_deliver(t, d);
@@ -121,7 +127,7 @@ static void lease_run(void *arg)
         for (int64_t waited_ms = 0; waited_ms < LIMIT_NODE_LEASE_MS / RENEWALS_A_LEASE && !g->stopping;
              waited_ms += 100)
             co_sleep(100);
-        if (!g->stopping && renew(g, false) == -EOWNERDEAD)
+        if (!g->stopping && !g->draining && renew(g, false) == -EOWNERDEAD)
             lapsed(g);
     }
     gateway_leave(g);
@@ -199,10 +205,11 @@ static void on_incarnation(bool changed, void *arg)
 {
     struct gateway *g = arg;
 
-    if (changed)
+    if (changed) {
         g->incarnation++;
-    if (changed)
         standings_incarnation(g);
+        session_log_again(g);
+    }
     verify(g);
 }
 
@@ -230,8 +237,19 @@ int node_start(struct gateway *g)
 /* Removing the node is enough: publishers leave dead nodes out, and kv forgets their interest. */
 void node_stop(struct gateway *g)
 {
-    kv_on_incarnation(g->ports->kv, NULL, NULL);
+    node_leave(g);
+    node_forget(g);
+}
+
+/* No more connections are sent here; the lease is not renewed any more either. */
+void node_leave(struct gateway *g)
+{
     (void)kv_node_remove(g->ports->kv, g->node_id);
+}
+
+void node_forget(struct gateway *g)
+{
+    kv_on_incarnation(g->ports->kv, NULL, NULL);
     bus_unsubscribe(g->ports->bus, g->node_id);
 }
 

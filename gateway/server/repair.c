@@ -45,6 +45,7 @@ static void dispatch_foreign(struct topic *t, uint64_t last)
 static void begin_again(struct topic *t, uint64_t incarnation)
 {
     t->incarnation = incarnation;
+    recent_drop(t);
     t->former_last = t->numbers.last;
     t->numbers.last = 0;
     t->expected = 0;
@@ -82,7 +83,7 @@ static int fetch(struct topic *t, uint64_t number, uint64_t id)
 
     if (r == 0 && t->numbers.last + 1 == number && !t->stale) {
         e.number = number;
-        numbers_advance(&t->numbers, number, id);
+        topic_advance(t, number, id);
         dispatch_event(t, &e);
         metric_add(&refilled, 1);
     }
@@ -103,7 +104,7 @@ static int refill(struct topic *t, uint64_t from, uint64_t to)
         if (!id)
             r = -ENOENT;
         else if (numbers_has_seen(&t->numbers, id))
-            numbers_advance(&t->numbers, n, id);
+            topic_advance(t, n, id);
         else
             r = fetch(t, n, id);
     }

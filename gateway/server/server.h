@@ -17,6 +17,7 @@
 #include "gateway/server/numbers.h"
 #include "gateway/server/replay.h"
 #include "gateway/server/standing.h"
+#include "gateway/server/session_log.h"
 #include "platform/base/map.h"
 #include "platform/io/loop.h"
 #include "platform/io/ws.h"
@@ -31,6 +32,11 @@ struct gateway {
     const struct ports *ports;
     struct encoded_log log;
     struct gateway_control *control; /* control.c */
+    struct session_log *session_log; /* NULL: sessions live and die with this process */
+    struct list readers;             /* logs of other nodes (log_reader.c) */
+    struct smap silent;              /* nodes that did not answer -> since when (adopt.c) */
+    struct smap adopting;            /* session ids under way from another node */
+    struct list recents;             /* topics that keep their latest events (recent.c) */
 
     struct map topics;        /* id -> struct topic */
     struct list repairs;      /* topics that miss a number, longest first */
@@ -42,7 +48,7 @@ struct gateway {
     struct list conns;        /* by when they were heard, longest ago first */
     unsigned conn_count;
 
-    bool ready, stopping;
+    bool ready, stopping, draining;
     uint64_t incarnation; /* of kv, as this node counts them */
     bool verify_wanted, verifying;
     int64_t interest_renewed_ms;
@@ -65,8 +71,10 @@ void gateway_metrics_stop(const struct gateway *g);
 
 /* --- node.c: lease and interest of the node --------------------------------------------------------------------------
  */
-int node_start(struct gateway *g); /* coroutine */
-void node_stop(struct gateway *g); /* coroutine */
+int node_start(struct gateway *g);  /* coroutine */
+void node_stop(struct gateway *g);  /* coroutine */
+void node_leave(struct gateway *g); /* coroutine: its registration is taken back */
+void node_forget(struct gateway *g);
 void node_tick(struct gateway *g, int64_t now_ms);
 
 /* --- conn.c ----------------------------------------------------------------------------------------------------------
@@ -141,6 +149,18 @@ struct session {
     int refs;
     bool ended, is_bot, compress; /* compress: payloads, where the connection is plain JSON */
     bool starting;                /* READY is not sent yet: only control events count */
+    /* session_log.c: */
+    bool logged;   /* dispatches wait until they are in the log */
+    bool loaded;   /* its first guilds have been announced */
+    bool recorded; /* kv has a record of it */
+    bool adopted;  /* came from another node: its id does not tell where it is, so it has a record, logged or not */
+    bool handed;   /* another node's from now on: nothing is dispatched any more */
+    uint32_t log_index;
+    uint64_t released;  /* of a logged session: sent, or to be replayed, up to here */
+    size_t gated_bytes; /* dispatched and not released */
+    struct list record_item;
+    int64_t recorded_ms;
+    struct map *known; /* events that came with it from another node, while it is caught up; NULL */
     char id[SESSION_ID_CHARS + 1];
     char *token; /* what it identified with */
     uint64_t user_id;
@@ -158,12 +178,16 @@ struct session {
     struct load {
         uint64_t guild_id;
         bool startup;
+        bool adopt; /* the client knows the guild: only what came after `after` is told */
+        uint64_t after;
     } * loads;
     unsigned load_count, load_cap, loaders;
 };
 
-/* One reference, which session_end gives back. */
-struct session *session_new(struct gateway *g);
+/* One reference, which session_end gives back. id NULL: a new one; its first characters tell the node. */
+struct session *session_new(struct gateway *g, const char *id);
+#define SESSION_NODE_CHARS 8
+void session_node_chars(const char *node_id, char out[SESSION_NODE_CHARS + 1]);
 struct session *session_ref(struct session *s);
 void session_unref(struct session *s);
 struct session *session_find(struct gateway *g, struct str id);
@@ -181,6 +205,12 @@ void session_dispatch(struct session *s, struct encoded *e, enum redaction redac
 void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data);
 /* A heartbeat says that the client has everything up to seq. */
 void session_acked(struct session *s, uint64_t seq);
+/* The last sequence number that may have been sent. */
+uint64_t session_sent(const struct session *s);
+/* It is caught up with what came from another node. */
+void session_known_forget(struct session *s);
+/* Bytes that wait for its socket. */
+size_t session_unsent_bytes(const struct session *s);
 bool session_wants(const struct session *s, enum event_type type, bool in_guild);
 void session_tick(struct gateway *g, int64_t now_ms);
 
@@ -193,6 +223,8 @@ static inline bool session_has_guild(const struct session *s, uint64_t guild_id)
  */
 /* Has the guild loaded, subscribes the session and sends GUILD_CREATE. Nothing when it is there already. */
 void loader_add(struct session *s, uint64_t guild_id, bool startup);
+/* The same for a guild that its client knows from another node, up to the event numbered `after`. */
+void loader_adopt(struct session *s, uint64_t guild_id, uint64_t after);
 /* READY is sent: the guilds it named are brought, and those that control events named meanwhile. */
 void loader_begin(struct session *s, const uint64_t *guild_ids, unsigned count);
 
@@ -235,6 +267,9 @@ struct topic {
     struct list waiters;
     struct list members_item; /* in gateway.members_kept: all members are in memory */
     int64_t members_used_ms;
+    unsigned logged;       /* subs of logged sessions */
+    struct list log_item;  /* in the session log's lists: its number is to be written */
+    struct recent *recent; /* NULL: nobody asked */
 };
 
 /* Coroutine. The topic, live and pinned: release it. 0, -ENOENT (no such guild), store's and kv's errors. */
@@ -263,6 +298,8 @@ void topic_tick(struct gateway *g, int64_t now_ms);
 void topics_free(struct gateway *g);
 /* All members of the guild are in memory and were asked for. */
 void topic_members_used(struct topic *t);
+/* The topic has reached this number. */
+void topic_advance(struct topic *t, uint64_t number, uint64_t event_id);
 /* Dispatches an event that came outside the order, unless it was seen. */
 void topic_dispatch_unordered(struct topic *t, const struct event *e);
 void topic_ack(struct topic *t, const struct held_event *h);
@@ -278,3 +315,48 @@ void topic_sub_remove(struct sub *sub);
 void dispatch_event(struct topic *t, const struct event *e);
 /* GUILD_CREATE to a new sub. */
 void dispatch_guild_create(struct sub *sub, bool startup);
+/* A new sub of a session that knows the guild: what it sees, without telling. */
+void dispatch_sub_begin(struct sub *sub);
+/* What the sub missed before it was there: decided by what it sees now, since what it saw then is not known. True: what
+ * it sees may have changed by this; dispatch_visible tells it when all is dispatched. */
+bool dispatch_missed(struct sub *sub, const struct event *e);
+void dispatch_visible(struct sub *sub);
+
+/* --- recent.c: a topic's latest events, while sessions come from other nodes
+ * ------------------------------------------
+ */
+struct recent;
+/* Coroutine: makes sure that the events after number `after` are kept, up to the last one dispatched and from now on.
+ * 0, -ENODATA (one of them cannot be had any more), -ETIMEDOUT (this node does not get to that number), kv's and the
+ * store's errors. The topic must be pinned. */
+int recent_reach(struct topic *t, uint64_t after);
+/* Calls fn for each event after `after`, in order. */
+void recent_each(struct topic *t, uint64_t after, void (*fn)(const struct event *e, void *arg), void *arg);
+void recent_add(struct topic *t, const struct event *e);
+void recent_drop(struct topic *t);
+void recent_tick(struct gateway *g, int64_t now_ms);
+
+/* --- adopt.c, release.c: sessions come from and go to other nodes
+ * -----------------------------------------------------
+ */
+struct resume_request;
+/* RESUME of a session that is not here, or that another node may have taken: a coroutine finds out. 0, or a close code.
+ */
+int adopt_begin(struct conn *c, const struct resume_request *r, uint64_t user_id);
+void adopt_tick(struct gateway *g, int64_t now_ms);
+void adopt_stop(struct gateway *g);
+/* Another node asks for a session (a control event). */
+void release_asked(struct gateway *g, const struct event *e);
+/* Coroutine: every session is put into kv and let go of; their clients are told to reconnect. */
+void release_all(struct gateway *g);
+
+/* --- resume.c --------------------------------------------------------------------------------------------------------
+ */
+/* Is everything after `seq` still there? */
+bool resume_possible(struct session *s, uint64_t seq, enum encoder_kind encoder);
+/* Gives the connection its session, sends what came after seq, then RESUMED. */
+void resume_here(struct conn *c, struct session *s, uint64_t seq);
+/* One of the two, or op 9. 0, or a close code. */
+int resume_local(struct conn *c, struct session *s, uint64_t seq);
+/* Op 9, and the end of the session when there is one. 0. */
+int resume_refuse(struct conn *c, struct session *s);

@@ -19,16 +19,27 @@ METRIC_DEFINE(dispatch_bytes, METRIC_COUNTER, "guildhall_gateway_dispatch_bytes_
 METRIC_DEFINE(invalidated, METRIC_COUNTER, "guildhall_gateway_sessions_invalidated_total", "Sessions ended by op 9");
 METRIC_DEFINE(expired, METRIC_COUNTER, "guildhall_gateway_sessions_expired_total", "Sessions nobody resumed in time");
 
-static void session_id_make(char out[SESSION_ID_CHARS + 1])
+/* FNV-1a. Whoever is asked for an unknown session knows whom to ask. */
+void session_node_chars(const char *node_id, char out[SESSION_NODE_CHARS + 1])
 {
-    unsigned char bytes[SESSION_ID_CHARS / 2];
+    uint32_t h = 2166136261u;
 
-    CHECK(getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    for (; *node_id; node_id++)
+        h = (h ^ (unsigned char)*node_id) * 16777619u;
+    snprintf(out, SESSION_NODE_CHARS + 1, "%08x", h);
 }
 
-struct session *session_new(struct gateway *g)
+static void session_id_make(const struct gateway *g, char out[SESSION_ID_CHARS + 1])
+{
+    unsigned char bytes[(SESSION_ID_CHARS - SESSION_NODE_CHARS) / 2];
+
+    CHECK(getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
+    session_node_chars(g->node_id, out);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(out + SESSION_NODE_CHARS + 2 * i, 3, "%02x", bytes[i]);
+}
+
+struct session *session_new(struct gateway *g, const char *id)
 {
     struct session *s = MEM_NEW(struct session);
 
@@ -39,7 +50,11 @@ struct session *session_new(struct gateway *g)
     s->starting = true;
     s->since_ms = clock_mono_ms();
     s->shard_count = 1;
-    session_id_make(s->id);
+    if (id)
+        snprintf(s->id, sizeof s->id, "%s", id);
+    else
+        session_id_make(g, s->id);
+    list_init(&s->record_item);
     list_init(&s->subs);
     list_init(&s->item);
     list_init(&s->out_item);
@@ -55,12 +70,21 @@ struct session *session_ref(struct session *s)
     return s;
 }
 
+void session_known_forget(struct session *s)
+{
+    if (s->known)
+        map_done(s->known);
+    mem_free(s->known);
+    s->known = NULL;
+}
+
 void session_unref(struct session *s)
 {
     if (--s->refs > 0)
         return;
     CHECK(s->ended && list_empty(&s->subs));
     presence_end(s);
+    session_known_forget(s);
     mem_free(s->token);
     mem_free(s->loads);
     mem_free(s);
@@ -97,6 +121,7 @@ void session_end(struct session *s)
     if (s->ended)
         return;
     s->ended = true;
+    session_log_end(s);
     if (s->conn) {
         flush_session(s);
         s->conn->session = NULL;
@@ -125,14 +150,30 @@ void session_invalidate(struct session *s)
 /* `redaction` is kept with the event: what a session may read was decided when it happened. */
 void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction, enum flush_class class)
 {
-    if (s->conn && s->seq - s->sent_seq == s->replay.count && replay_is_full(&s->replay, e))
+    if (s->handed)
+        return;
+    if (s->conn && s->seq - s->sent_seq == s->replay.count && replay_is_full(&s->replay, e)) {
+        s->released = s->seq;
         flush_session(s); /* the oldest, which is dropped now, is unsent */
+    }
     s->seq++;
     replay_push(&s->replay, e, redaction);
     metric_add(&dispatches, 1);
     metric_add(&dispatch_bytes, (int64_t)encoded_bytes(e));
-    if (s->conn)
+    if (s->logged)
+        session_log_add(s, s->seq, e, redaction);
+    else if (s->conn)
         flush_add(s, class);
+}
+
+uint64_t session_sent(const struct session *s)
+{
+    return s->logged ? s->released : s->seq;
+}
+
+size_t session_unsent_bytes(const struct session *s)
+{
+    return s->gated_bytes + (s->conn && s->conn->ws ? ws_queued_bytes(s->conn->ws) : 0);
 }
 
 void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data)

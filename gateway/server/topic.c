@@ -66,6 +66,7 @@ static struct topic *topic_new(struct gateway *g, uint64_t id, bool is_user)
     list_init(&t->idle_item);
     list_init(&t->miss_item);
     list_init(&t->members_item);
+    list_init(&t->log_item);
     list_init(&t->suspects);
     list_init(&t->waiters);
     if (!is_user)
@@ -98,6 +99,8 @@ static void topic_free(struct topic *t, int error)
     list_remove(&t->idle_item);
     list_remove(&t->miss_item);
     list_remove(&t->members_item);
+    list_remove(&t->log_item);
+    recent_drop(t);
     guild_state_free(t->guild);
     standing_free(t->standing);
     mem_free(t->subs);
@@ -401,6 +404,10 @@ struct sub *topic_sub_add(struct topic *t, struct session *s, struct state_membe
     list_append(&s->subs, &sub->item);
     s->sub_count++;
     presence_mark(t, s->user_id, false);
+    if (s->logged) {
+        t->logged++;
+        session_log_topic(t);
+    }
     list_remove(&t->idle_item);
     return sub;
 }
@@ -414,6 +421,8 @@ void topic_sub_remove(struct sub *sub)
     t->subs[sub->index]->index = sub->index;
     list_remove(&sub->item);
     sub->session->sub_count--;
+    if (sub->session->logged && --t->logged == 0)
+        list_remove(&t->log_item);
     if (sub->member)
         sub->member->sessions--;
     if (sub->visible != &sub->first_word)
@@ -435,6 +444,12 @@ void topic_miss(struct topic *t, uint64_t expected)
     list_append(&t->g->repairs, &t->miss_item);
 }
 
+void topic_advance(struct topic *t, uint64_t number, uint64_t event_id)
+{
+    numbers_advance(&t->numbers, number, event_id);
+    session_log_topic(t);
+}
+
 void topic_dispatch_unordered(struct topic *t, const struct event *e)
 {
     if (numbers_has_seen(&t->numbers, e->id)) {
@@ -449,13 +464,13 @@ void topic_dispatch_unordered(struct topic *t, const struct event *e)
 static void topic_take(struct topic *t, const struct event *e, enum numbers_verdict verdict)
 {
     if (verdict == NUMBERS_NEXT) {
-        numbers_advance(&t->numbers, e->number, e->id);
+        topic_advance(t, e->number, e->id);
         dispatch_event(t, e);
         return;
     }
     metric_add(&repeats, 1);
     if (verdict == NUMBERS_REPEAT)
-        numbers_advance(&t->numbers, e->number, e->id);
+        topic_advance(t, e->number, e->id);
 }
 
 void topic_drain(struct topic *t)

@@ -54,6 +54,20 @@
 #define LIMIT_GUILD_MEMBERS_KEPT      250         /* members a guild's state holds besides those with a session here */
 #define LIMIT_GUILD_MEMBERS_KEEP_MS   60000       /* those others are forgotten after this */
 #define LIMIT_NODE_LEASE_MS           15000       /* a gateway node's lease in kv; renewed three times as often */
+#define LIMIT_SESSION_LOG_BYTES       (64u << 20) /* of a node in kv; the oldest go, a RESUME that needs them gets op 9 */
+#define LIMIT_SESSION_LOG_ENTRIES     262144      /* the same in entries: one for each loop turn with such events */
+#define LIMIT_SESSION_LOG_ENTRY_BYTES (1u << 20)  /* an entry is closed when it has so much */
+#define LIMIT_SESSION_LOG_EVENT_BYTES (64u << 10) /* a larger dispatch is logged without its data */
+#define LIMIT_SESSION_LOG_READ_MS     60000       /* another node's log is kept decoded so long after its last use */
+#define LIMIT_SESSION_RECORD_MS       300000      /* what kv has of a node that is gone ends after this */
+#define LIMIT_SESSION_RECORD_RENEW_MS 60000       /* how often a session's record is written again */
+#define LIMIT_RELEASE_ASK_MS          2000    /* a node that is asked for a session answers by then; or it is taken */
+#define LIMIT_RELEASE_WAIT_MS         2000    /* a session that is still loading guilds is waited for so long */
+#define LIMIT_ADOPT_MS                20000   /* a RESUME from another node takes at most so long; then close 4000 */
+#define LIMIT_DRAIN_COPIES            2097152 /* dispatches of people copied into the log by a drain; older get op 9 */
+#define LIMIT_RECENT_EVENTS           4096    /* of a topic, kept for sessions from other nodes; the oldest go */
+#define LIMIT_RECENT_BYTES            (16u << 20) /* the same in bytes */
+#define LIMIT_RECENT_KEEP_MS          30000       /* after the last of them came */
 #define LIMIT_GUILDS_PER_SESSION      2500        /* more close with 4011 */
 #define LIMIT_LOADS_PER_SESSION       4           /* batches of guilds of one IDENTIFY loaded at once */
 #define LIMIT_LOADS_AT_ONCE           32          /* guilds in such a batch */

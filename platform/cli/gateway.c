@@ -64,6 +64,7 @@ static int begin(struct buf *err)
                                 .public_url = service.public_url.data,
                                 .heartbeat_interval_ms = (int)setting_int(SETTING_heartbeat_interval_ms),
                                 .compression_contexts = setting_bool(SETTING_compression_contexts),
+                                .session_log = true,
                                 .limits = setting_bool(SETTING_limits),
                                 .guilds_per_session = (unsigned)setting_int(SETTING_guilds_per_session),
                                 .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};

@@ -92,3 +92,20 @@ int store_outbox_get(struct sql *db, struct arena *a, uint64_t event_id, struct 
         return error;
     return r.row_count == 1 && event_read(a, &r, 0, ret) ? 0 : -ENOENT;
 }
+
+int store_outbox_list(struct sql *db, struct arena *a, const uint64_t *event_ids, unsigned count, struct event **ret,
+                      unsigned *ret_count)
+{
+    struct sql_stmt s = {.text = "SELECT " COLUMNS " FROM outbox WHERE id IN (SELECT id FROM sql_ids($1))",
+                         .param_count = 1,
+                         .params = {SQL_S(ids_join(a, event_ids, count))}};
+    struct sql_result r;
+    int error = sql_read(db, a, &s, 1, &r);
+    if (error)
+        return error;
+    *ret = ARENA_ARRAY(a, struct event, (size_t)r.row_count + 1);
+    *ret_count = 0;
+    for (int row = 0; row < r.row_count; row++)
+        *ret_count += event_read(a, &r, row, *ret + *ret_count);
+    return 0;
+}

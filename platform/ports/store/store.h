@@ -24,7 +24,10 @@ int store_outbox_sweep(struct sql *db, int64_t confirmed_before_ms);
 /* Unconfirmed events made before `before_ms`, oldest first. */
 int store_outbox_pending(struct sql *db, struct arena *a, int64_t before_ms, unsigned limit, struct event **ret,
                          unsigned *ret_count);
-/* An event by its id, confirmed or not: refills gaps. -ENOENT. */
+/* Those of the events that are there, confirmed or not, in no order. */
+int store_outbox_list(struct sql *db, struct arena *a, const uint64_t *event_ids, unsigned count, struct event **ret,
+                      unsigned *ret_count);
+/* An event by its id: refills gaps. -ENOENT. */
 int store_outbox_get(struct sql *db, struct arena *a, uint64_t event_id, struct event *ret);
 
 /* --- users, tokens (users.c) -------------------------------------------------------------------------------------- */
