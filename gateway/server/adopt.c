@@ -278,6 +278,9 @@ static struct session *session_make(struct adoption *a)
     s->user_id = rec->user_id;
     s->is_bot = rec->is_bot;
     s->compress = rec->compress;
+    if (rec->presence.p)
+        s->presence.value = (struct str){mem_strndup(rec->presence.p, rec->presence.n), rec->presence.n};
+    s->presence.device = (unsigned char)rec->device;
     s->intents = rec->intents;
     s->shard = rec->shard;
     s->shard_count = rec->shard_count;

@@ -106,7 +106,7 @@ struct guild_create_view {
     enum members_shown members;
     unsigned large_threshold;
     struct str presences; /* JSON arrays; STR_NONE: empty */
-    bool startup; /* writes "unavailable": false, which a live join has not */
+    bool startup;         /* writes "unavailable": false, which a live join has not */
 };
 /* The d of GUILD_CREATE for one session. */
 void guild_state_write_create(const struct guild_state *s, const struct guild_create_view *v, struct buf *out);

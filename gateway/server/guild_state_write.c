@@ -39,8 +39,8 @@ static void members_write(const struct guild_state *s, const struct guild_create
 
 void guild_state_write_create(const struct guild_state *s, const struct guild_create_view *v, struct buf *out)
 {
-    static const char *const empty[] = {
-        "threads", "voice_states", "stage_instances", "guild_scheduled_events", "soundboard_sounds"};
+    static const char *const empty[] = {"threads", "voice_states", "stage_instances", "guild_scheduled_events",
+                                        "soundboard_sounds"};
 
     jw_obj(out);
     json_members_copy(out, s->json, NULL, 0);

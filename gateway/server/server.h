@@ -16,8 +16,8 @@
 #include "gateway/server/guild_state.h"
 #include "gateway/server/numbers.h"
 #include "gateway/server/replay.h"
-#include "gateway/server/standing.h"
 #include "gateway/server/session_log.h"
+#include "gateway/server/standing.h"
 #include "platform/base/map.h"
 #include "platform/io/loop.h"
 #include "platform/io/ws.h"
@@ -38,9 +38,9 @@ struct gateway {
     struct smap adopting;            /* session ids under way from another node */
     struct list recents;             /* topics that keep their latest events (recent.c) */
 
-    struct map topics;        /* id -> struct topic */
-    struct list repairs;      /* topics that miss a number, longest first */
-    struct list idle;         /* topics without subs and pins, longest first */
+    struct map topics;   /* id -> struct topic */
+    struct list repairs; /* topics that miss a number, longest first */
+    struct list idle;    /* topics without subs and pins, longest first */
     struct standings *standings;
     struct list members_kept; /* guilds with all members in memory, by last use */
     struct smap sessions;     /* id -> struct session */

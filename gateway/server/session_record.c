@@ -33,7 +33,9 @@ void session_record_fill(struct session_record *r, const struct session *s, uint
                                  .shard_count = s->shard_count,
                                  .large_threshold = s->large_threshold,
                                  .is_bot = s->is_bot,
-                                 .compress = s->compress};
+                                 .compress = s->compress,
+                                 .presence = s->presence.value,
+                                 .device = s->presence.device};
     snprintf(r->node, sizeof r->node, "%s", s->g->node_id);
     snprintf(r->run, sizeof r->run, "%s", session_log_run(s->g));
     fill_topics(r, s, a);
@@ -69,6 +71,9 @@ void session_record_write(const struct session_record *r, struct buf *out)
     jw_ku64(out, "large_threshold", r->large_threshold);
     jw_kbool(out, "bot", r->is_bot);
     jw_kbool(out, "compress", r->compress);
+    if (r->presence.p)
+        jw_kstr(out, "presence", r->presence);
+    jw_ku64(out, "device", r->device);
     jw_kbool(out, "released", r->released);
     write_numbers(r, out);
     jw_obj_end(out);
@@ -119,6 +124,10 @@ int session_record_read(struct str json, struct arena *a, struct session_record 
     r.large_threshold = (unsigned)number_of(o, "large_threshold");
     r.is_bot = json_is_true(json_object_get(o, "bot"));
     r.compress = json_is_true(json_object_get(o, "compress"));
+    r.presence = json_is_string(json_object_get(o, "presence"))
+                     ? arena_str(a, str_c(json_string_value(json_object_get(o, "presence"))))
+                     : STR_NONE;
+    r.device = (unsigned)number_of(o, "device");
     r.released = json_is_true(json_object_get(o, "released"));
     read_numbers(json_object_get(o, "numbers"), a, &r);
     json_decref(o);

@@ -15,6 +15,8 @@ struct session_record {
     uint32_t intents, shard, shard_count;
     unsigned large_threshold;
     bool is_bot, compress;
+    struct str presence; /* as the session set it; STR_NONE: offline. Borrowed, or in the arena */
+    unsigned device;
     bool released; /* its node has let go of it */
     /* Its topics, and the numbers they had then: when it was released, the last ones it heard of. */
     uint64_t *topics, *numbers;
