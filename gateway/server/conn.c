@@ -195,10 +195,16 @@ static int step_voice_state(struct conn *c, const struct envelope *e, const json
     return voice_state_read(d);
 }
 
-static int step_nothing(struct conn *c, const struct envelope *e, const json_t *d)
+static int step_sounds(struct conn *c, const struct envelope *e, const json_t *d)
 {
-    (void)c, (void)e;
-    return json_is_object(d) ? 0 : GATEWAY_CLOSE_UNKNOWN_OPCODE;
+    (void)e;
+    return sounds_begin(c, d);
+}
+
+static int step_channel_info(struct conn *c, const struct envelope *e, const json_t *d)
+{
+    (void)e;
+    return channel_info_begin(c, d);
 }
 
 #define ANY (CONN_HELLO | CONN_IDENTIFYING | CONN_LIVE)
@@ -216,8 +222,8 @@ static const struct step {
     {GATEWAY_OP_PRESENCE_UPDATE, CONN_IDENTIFYING | CONN_LIVE, GATEWAY_CLOSE_NOT_AUTHENTICATED, step_presence},
     {GATEWAY_OP_VOICE_STATE_UPDATE, CONN_IDENTIFYING | CONN_LIVE, GATEWAY_CLOSE_NOT_AUTHENTICATED, step_voice_state},
     {GATEWAY_OP_REQUEST_GUILD_MEMBERS, CONN_LIVE, GATEWAY_CLOSE_NOT_AUTHENTICATED, step_members},
-    {GATEWAY_OP_REQUEST_SOUNDBOARD_SOUNDS, CONN_LIVE, GATEWAY_CLOSE_NOT_AUTHENTICATED, step_nothing},
-    {GATEWAY_OP_REQUEST_CHANNEL_INFO, CONN_LIVE, GATEWAY_CLOSE_NOT_AUTHENTICATED, step_nothing},
+    {GATEWAY_OP_REQUEST_SOUNDBOARD_SOUNDS, CONN_LIVE, GATEWAY_CLOSE_NOT_AUTHENTICATED, step_sounds},
+    {GATEWAY_OP_REQUEST_CHANNEL_INFO, CONN_LIVE, GATEWAY_CLOSE_NOT_AUTHENTICATED, step_channel_info},
 };
 
 static const struct step *step_of(int64_t op)

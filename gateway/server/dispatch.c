@@ -441,12 +441,22 @@ void dispatch_sub_begin(struct sub *sub)
     guild_state_visible_all(sub->topic->guild, sub->member, sub->visible);
 }
 
+static bool is_active(const void *topic, uint64_t user_id)
+{
+    const struct standing *s = ((const struct topic *)topic)->standing;
+    const struct entries_user *voice = s ? entries_user(&s->kinds[KV_VOICE], user_id) : NULL;
+    const struct entries_user *presence = s ? entries_user(&s->kinds[KV_PRESENCE], user_id) : NULL;
+
+    return (voice && voice->shown) || (presence && presence->shown);
+}
+
+/* Without GUILD_PRESENCES a bot is told of itself only, and asks for others with op 8. */
 void dispatch_guild_create(struct sub *sub, bool startup)
 {
     struct guild_state *g = sub->topic->guild;
     struct session *s = sub->session;
     BUF_AUTO struct buf data = {0};
-    bool may_list = !s->is_bot || sub->intents & (INTENT_GUILD_MEMBERS | INTENT_GUILD_PRESENCES);
+    bool may_list = !s->is_bot || sub->intents & INTENT_GUILD_PRESENCES;
 
     dispatch_sub_begin(sub);
     if (!session_wants(s, EVENT_GUILD_CREATE, true))
@@ -457,6 +467,8 @@ void dispatch_guild_create(struct sub *sub, bool startup)
                                   .visible = sub->visible,
                                   .members = may_list ? MEMBERS_ALL : MEMBERS_SELF,
                                   .large_threshold = s->large_threshold,
+                                  .is_active = is_active,
+                                  .active_arg = sub->topic,
                                   .presences = buf_str(&presences),
                                   .startup = startup};
     guild_state_write_create(g, &v, &data);

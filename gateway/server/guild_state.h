@@ -99,12 +99,15 @@ void guild_state_visible_all(const struct guild_state *s, const struct state_mem
 /* The channel object. */
 void guild_state_write_channel(const struct guild_state *s, unsigned slot, struct buf *out);
 
-enum members_shown { MEMBERS_SELF, MEMBERS_ALL };
+enum members_shown { MEMBERS_SELF, MEMBERS_ALL /* of guilds over large_threshold those that are active */ };
 struct guild_create_view {
     const struct state_member *self;
     const uint64_t *visible; /* guild_state_words */
     enum members_shown members;
     unsigned large_threshold;
+    /* Online or in a voice channel; NULL: nobody is known to be. Members with a role or a nick are active, too. */
+    bool (*is_active)(const void *arg, uint64_t user_id);
+    const void *active_arg;
     struct str presences; /* JSON arrays; STR_NONE: empty */
     bool startup;         /* writes "unavailable": false, which a live join has not */
 };

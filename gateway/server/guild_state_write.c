@@ -24,15 +24,27 @@ static void channels_write(const struct guild_state *s, const uint64_t *visible,
     jw_arr_end(out);
 }
 
+/* Source: "Gateway Events: Request Guild Members", its first paragraph. */
+static bool is_listed(const struct guild_state *s, const struct guild_create_view *v, const struct state_member *m)
+{
+    if (s->member_count <= v->large_threshold || m->role_count)
+        return true;
+    struct str nick = json_member(m->json, STR("nick"));
+    if (nick.n && nick.p[0] == '"') /* else null */
+        return true;
+    return v->is_active && v->is_active(v->active_arg, m->user_id);
+}
+
+/* Members of guilds that are too large to be kept in memory come by op 8 only. */
 static void members_write(const struct guild_state *s, const struct guild_create_view *v, struct buf *out)
 {
-    bool all = v->members == MEMBERS_ALL && s->members_complete && s->member_count <= v->large_threshold;
+    bool list = v->members == MEMBERS_ALL && s->members_complete;
     size_t cursor = 0;
 
     jw_karr(out, "members");
     jw_raw(out, v->self->json);
-    for (struct state_member *m; all && (m = map_next(&s->members, &cursor));)
-        if (m != v->self)
+    for (struct state_member *m; list && (m = map_next(&s->members, &cursor));)
+        if (m != v->self && is_listed(s, v, m))
             jw_raw(out, m->json);
     jw_arr_end(out);
 }

@@ -22,7 +22,7 @@
  */
 static bool wants_list(const struct session *s)
 {
-    return !s->is_bot || s->intents & (INTENT_GUILD_MEMBERS | INTENT_GUILD_PRESENCES);
+    return !s->is_bot || s->intents & INTENT_GUILD_PRESENCES;
 }
 
 static bool has_members_for(const struct topic *t, const struct session *s)
@@ -31,7 +31,7 @@ static bool has_members_for(const struct topic *t, const struct session *s)
 
     if (g->members_complete)
         return true;
-    return guild_state_member(g, s->user_id) && !(wants_list(s) && g->member_count <= s->large_threshold);
+    return guild_state_member(g, s->user_id) && !(wants_list(s) && g->member_count <= LIMIT_GUILD_MEMBERS_KEPT);
 }
 
 static int all_read(struct topic *t, struct arena *a, bool *ret_complete)

@@ -153,6 +153,28 @@ int members_request_read(const struct json_t *d, struct arena *a, struct members
     return 0;
 }
 
+int sounds_request_read(const struct json_t *d, struct guilds_request *ret)
+{
+    const json_t *ids = json_object_get(d, "guild_ids");
+
+    ret->guild_count = 0;
+    if (!json_is_array(ids) || json_array_size(ids) > GUILDS_REQUEST_MAX)
+        return GATEWAY_CLOSE_UNKNOWN_OPCODE;
+    for (size_t i = 0; i < json_array_size(ids); i++)
+        if (id_of(json_array_get(ids, i), &ret->guild_ids[ret->guild_count++]) < 0)
+            return GATEWAY_CLOSE_UNKNOWN_OPCODE;
+    return 0;
+}
+
+int channel_info_request_read(const struct json_t *d, uint64_t *ret_guild_id)
+{
+    const json_t *fields = json_object_get(d, "fields");
+
+    if (id_of(json_object_get(d, "guild_id"), ret_guild_id) < 0 || !json_is_array(fields))
+        return GATEWAY_CLOSE_UNKNOWN_OPCODE;
+    return 0;
+}
+
 int voice_state_read(const struct json_t *d)
 {
     const json_t *guild = json_object_get(d, "guild_id"), *channel = json_object_get(d, "channel_id");

@@ -37,5 +37,15 @@ struct members_request {
 };
 int members_request_read(const struct json_t *d, struct arena *a, struct members_request *ret);
 
+#define GUILDS_REQUEST_MAX 200 /* as many ids as fit into one payload */
+struct guilds_request {
+    uint64_t guild_ids[GUILDS_REQUEST_MAX];
+    unsigned guild_count;
+};
+/* Op 31: {guild_ids}. */
+int sounds_request_read(const struct json_t *d, struct guilds_request *ret);
+/* Op 43: {guild_id, fields}. */
+int channel_info_request_read(const struct json_t *d, uint64_t *ret_guild_id);
+
 /* Op 4: {guild_id, channel_id, self_mute, self_deaf}. */
 int voice_state_read(const struct json_t *d);

@@ -120,6 +120,8 @@ struct json_t;
 int identify_begin(struct conn *c, const struct json_t *d);
 int resume_begin(struct conn *c, const struct json_t *d);
 int members_begin(struct conn *c, const struct json_t *d);
+int sounds_begin(struct conn *c, const struct json_t *d);       /* asks.c */
+int channel_info_begin(struct conn *c, const struct json_t *d); /* asks.c */
 
 /* --- flush.c: from sessions to their sockets
  * ---------------------------------------------------------------------------------

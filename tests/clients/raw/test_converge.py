@@ -2,7 +2,7 @@
 import random
 import unittest
 
-from case import CONTENT, GUILDS, MEMBERS, MESSAGES, Case
+from case import CONTENT, GUILDS, MEMBERS, MESSAGES, PRESENCES, Case
 
 VIEW, SEND, MANAGE = 1 << 10, 1 << 11, 1 << 4
 UNTOLD = ("last_message_id", "last_pin_timestamp")  # MESSAGE_CREATE moves them, no CHANNEL_UPDATE is sent
@@ -99,7 +99,7 @@ class Converge(Case):
         self.addCleanup(self.call, self.alice, "DELETE", f"/guilds/{self.shifting}")
 
     def view(self, name, members=True):
-        connection = self.session(name, GUILDS | MESSAGES | CONTENT | (MEMBERS if members else 0))
+        connection = self.session(name, GUILDS | MESSAGES | CONTENT | (MEMBERS | PRESENCES if members else 0))
         return View(connection, self.shifting)
 
     def state(self):

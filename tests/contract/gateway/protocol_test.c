@@ -322,6 +322,106 @@ static void a_hundred_ids(void)
     world_close();
 }
 
+static void sounds_and_channel_info(void)
+{
+    struct node n;
+    struct client full;
+
+    world_open();
+    node_open(&n, "a");
+    client_login(&full, &n, FULL, INTENTS_ALL, 1);
+    client_send(&full, "{\"op\":31,\"d\":{\"guild_ids\":[\"%d\",\"%d\"]}}", OTHER, GUILD);
+    json_t *d = client_event(&full, "SOUNDBOARD_SOUNDS");
+    assert_string_equal(text_at(d, "guild_id"), "8388608");
+    assert_true(json_is_array(json_object_get(d, "soundboard_sounds")));
+    client_send(&full, "{\"op\":43,\"d\":{\"guild_id\":\"%d\",\"fields\":[\"status\"]}}", GUILD);
+    d = client_event(&full, "CHANNEL_INFO");
+    assert_string_equal(text_at(d, "guild_id"), "8388608");
+    assert_true(json_is_array(json_object_get(d, "channels")));
+    client_quiet(&full, 50);
+    client_close(&full, 1000);
+    node_close(&n);
+    world_close();
+}
+
+/* GUILD_CREATE lists whom it may: without GUILD_PRESENCES the session itself. */
+static void members_in_guild_create(void)
+{
+    struct node n;
+    struct client c;
+
+    world_open();
+    node_open(&n, "a");
+    client_login(&c, &n, FULL, INTENTS_ALL, 0);
+    assert_int_equal(count_at(client_event(&c, "GUILD_CREATE"), "members"), 4);
+    client_close(&c, 1000);
+    client_login(&c, &n, FULL, INTENTS_ALL & ~(uint32_t)INTENT_GUILD_PRESENCES, 0);
+    assert_int_equal(count_at(client_event(&c, "GUILD_CREATE"), "members"), 1);
+    client_close(&c, 1000);
+    /* over the threshold those that have a role, a nick or are there */
+    members_make(60);
+    tell(EVENT_GUILD_DELETE, GUILD, false, 0, 0, "{\"id\":\"8388608\"}"); /* so that the guild is read again */
+    co_sleep(50);
+    struct arena a = {0};
+    struct commit commit;
+    struct member m = {.guild_id = GUILD, .user = {.id = 100005}, .nick = STR("ab"), .joined_ms = 1};
+    commit_init(&commit, &a);
+    store_member_update(&commit, &m);
+    assert_int_equal(commit_run(&commit, &ports), 0);
+    arena_done(&a);
+    client_open(&c, &n, "?v=10");
+    client_identify(&c, FULL, INTENTS_ALL, ",\"large_threshold\":60");
+    json_t *guild = client_event(&c, "GUILD_CREATE");
+    assert_true(json_is_true(json_object_get(guild, "large")));
+    assert_int_equal(count_at(guild, "members"), 2);
+    client_close(&c, 1000);
+    client_open(&c, &n, "?v=10");
+    client_identify(&c, FULL, INTENTS_ALL, ",\"large_threshold\":64");
+    guild = client_event(&c, "GUILD_CREATE");
+    assert_true(json_is_false(json_object_get(guild, "large")));
+    assert_int_equal(count_at(guild, "members"), 64);
+    client_close(&c, 1000);
+    node_close(&n);
+    world_close();
+}
+
+/* 2,500 guilds are one shard's; one more needs another. */
+static void sharding_is_required(void)
+{
+    struct node n;
+    struct client c;
+    struct arena a = {0};
+    struct commit commit;
+
+    world_open();
+    node_open(&n, "a");
+    commit_init(&commit, &a);
+    for (uint64_t i = 1; i < LIMIT_GUILDS_PER_SESSION; i++) {
+        struct guild g = {.id = (1000 + i) << 22, .owner_id = ALICE, .name = STR("one of many")};
+        struct member m = {.guild_id = g.id, .user = {.id = FULL}, .joined_ms = 1};
+        store_guild_insert(&commit, &g);
+        store_member_insert(&commit, &m);
+    }
+    assert_int_equal(commit_run(&commit, &ports), 0);
+    client_login(&c, &n, FULL, 0, 0);
+    client_close(&c, 1000);
+    commit_init(&commit, &a);
+    struct member m = {.guild_id = OTHER, .user = {.id = FULL}, .joined_ms = 1};
+    store_member_insert(&commit, &m);
+    assert_int_equal(commit_run(&commit, &ports), 0);
+    client_open(&c, &n, "?v=10");
+    client_identify(&c, FULL, 0, "");
+    assert_int_equal(client_closed(&c), 4011);
+    client_close(&c, 1000);
+    client_open(&c, &n, "?v=10");
+    client_identify(&c, FULL, 0, ",\"shard\":[1,2]");
+    (void)client_event(&c, "READY");
+    client_close(&c, 1000);
+    arena_done(&a);
+    node_close(&n);
+    world_close();
+}
+
 /* --- who gets what ---------------------------------------------------------------------------------------------------
  */
 static void events_that_need_a_permission(void)
@@ -433,6 +533,9 @@ static void conversations(void)
         {"identify_buckets", identify_buckets},
         {"chunks_of_a_large_guild", chunks_of_a_large_guild},
         {"a_hundred_ids", a_hundred_ids},
+        {"sounds_and_channel_info", sounds_and_channel_info},
+        {"members_in_guild_create", members_in_guild_create},
+        {"sharding_is_required", sharding_is_required},
         {"events_that_need_a_permission", events_that_need_a_permission},
         {"the_count_while_joining", the_count_while_joining},
     };

@@ -247,6 +247,12 @@ static void reading_members_beside_events(void **state)
     guild_state_free(s);
 }
 
+static bool is_alice(const void *arg, uint64_t user_id)
+{
+    (void)arg;
+    return user_id == OWNER;
+}
+
 static void guild_create(void **state)
 {
     (void)state;
@@ -288,7 +294,12 @@ static void guild_create(void **state)
     v.large_threshold = 2;
     guild_state_write_create(s, &v, &out);
     assert_null(strstr(out.data, "\"alice\""));
+    assert_non_null(strstr(out.data, "\"bob\"")); /* has a role */
     assert_str(json_member(buf_str(&out), STR("large")), "true");
+    buf_clear(&out);
+    v.is_active = is_alice;
+    guild_state_write_create(s, &v, &out);
+    assert_non_null(strstr(out.data, "\"alice\""));
     guild_state_free(s);
 }
 
