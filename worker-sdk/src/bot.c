@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define STOP_MAX_MS 15000
+
 static char *chosen(const char *option, enum setting s)
 {
     return mem_strdup(option ? option : setting_str(s));
@@ -119,12 +121,23 @@ static void stopped(void *arg)
     loop_stop();
 }
 
+/* A handler that does not return, or servers that do not answer: what was begun is delivered again to another worker.
+ */
+static void stop_late(void *arg)
+{
+    struct gh_bot *bot = arg;
+    LOG_WARN("stop cut short", "group=%s after_ms=%d", bot->group, STOP_MAX_MS);
+    loop_stop();
+}
+
 void gh_bot_stop(struct gh_bot *bot)
 {
     if (bot->stopping)
         return;
     bot->stopping = true;
-    LOG_INFO("stopping", "group=%s", bot->group);
+    LOG_INFO("stopping", "group=%s at_most_ms=%d", bot->group, STOP_MAX_MS);
+    bot->late = loop_timer_new(stop_late, bot);
+    loop_timer_start(bot->late, STOP_MAX_MS, 0);
     partitions_stop(bot->partitions, stopped, bot);
 }
 
@@ -164,6 +177,7 @@ int gh_bot_run(struct gh_bot *bot)
         fprintf(stderr, "guildhall: %.*s\n", STR_ARG(buf_str(&err)));
         status = 2;
     }
+    loop_timer_free(bot->late);
     if (bot->partitions)
         partitions_free(bot->partitions);
     if (bot->seen)

@@ -47,6 +47,7 @@ struct gh_bot {
     struct seen *seen;
     struct http_listener *admin;
     bool stopping;
+    struct loop_timer *late; /* bounds the stop; NULL before it */
 };
 
 struct gh_context {

@@ -30,8 +30,8 @@ struct gh_options {
 GH_API struct gh_bot *gh_bot_new(const struct gh_options *options);
 GH_API void gh_bot_free(struct gh_bot *bot);
 
-/* Runs until SIGTERM or SIGINT, then takes no more events, finishes those it holds, and returns the exit status. A
- * second signal ends it at once; what was not finished is another worker's. */
+/* Runs until SIGTERM or SIGINT, then takes no more events, finishes those it holds (for 15 s at most), and returns
+ * the exit status. A second signal ends it at once; what was not finished is another worker's. */
 GH_API int gh_bot_run(struct gh_bot *bot);
 /* The same as the first signal, from a handler. */
 GH_API void gh_bot_stop(struct gh_bot *bot);
