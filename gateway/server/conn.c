@@ -21,16 +21,62 @@
 #define CLOSE_TIMEOUT_MS 3000
 
 METRIC_DEFINE(conns_gauge, METRIC_GAUGE, "guildhall_gateway_connections", "Open WebSocket connections");
+METRIC_DEFINE(slow, METRIC_COUNTER, "guildhall_gateway_slow_consumers_total",
+              "Connections closed with 4000 because they took too little");
 METRIC_DEFINE(received, METRIC_COUNTER, "guildhall_gateway_received_total", "Payloads from clients");
 METRIC_DEFINE_BY(closes, METRIC_COUNTER, "guildhall_gateway_closes_total", "code", "Connections closed, by code");
 
+static void count_close(int code)
+{
+    char label[32];
+
+    /* what strangers send as a code must not make series without end */
+    snprintf(label, sizeof label, "code=\"%d\"",
+             code >= 1000 && code <= 1015   ? code
+             : code >= 4000 && code <= 4014 ? code
+                                            : 0);
+    metric_add(metric_with(&closes, label), 1);
+}
+
 /* --- sending ---------------------------------------------------------------------------------------------------------
  */
+void conn_cut_slow(struct conn *c)
+{
+    struct session *s = c->session;
+
+    if (!c->ws || c->step == CONN_CLOSING)
+        return;
+    LOG_INFO("slow consumer cut", "session=%s user=%llu peer=%s queued=%zu unsent_events=%llu", s ? s->id : "-",
+             s ? (unsigned long long)s->user_id : 0, ws_peer(c->ws), ws_queued_bytes(c->ws),
+             s ? (unsigned long long)(session_sent(s) - s->sent_seq) : 0);
+    metric_add(&slow, 1);
+    c->step = CONN_CLOSING;
+    count_close(GATEWAY_CLOSE_UNKNOWN_ERROR);
+    if (s)
+        session_detach(s);
+    ws_cut(c->ws, GATEWAY_CLOSE_UNKNOWN_ERROR, "Slow consumer.");
+}
+
+static int sent(struct conn *c, int result)
+{
+    if (result == -ENOBUFS)
+        conn_cut_slow(c);
+    return result;
+}
+
+static void on_drain(struct ws_conn *ws, void *arg)
+{
+    struct conn *c = arg;
+
+    (void)ws;
+    if (c->session && c->session->sent_seq < session_sent(c->session))
+        flush_add(c->session, FLUSH_FEW);
+}
+
 void conn_send(struct conn *c, const struct buf *json)
 {
     if (c->ws && c->step != CONN_CLOSING && !buf_failed(json))
-        (void)encoder_send_small(&c->g->log.encoders, &c->stream, c->ws,
-                                 buf_str(json)); /* on_close tells of a cut one */
+        sent(c, encoder_send_small(&c->g->log.encoders, &c->stream, c->ws, buf_str(json)));
 }
 
 void conn_send_op(struct conn *c, int op)
@@ -61,19 +107,7 @@ bool conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redacti
         LOG_ERROR("event not encoded", "type=%s bytes=%zu", event_name(encoded_type(e)), encoded_bytes(e));
         return false;
     }
-    return encoder_send(&c->g->log.encoders, &c->stream, c->ws, seq, shared) != -EMSGSIZE;
-}
-
-static void count_close(int code)
-{
-    char label[32];
-
-    /* what strangers send as a code must not make series without end */
-    snprintf(label, sizeof label, "code=\"%d\"",
-             code >= 1000 && code <= 1015   ? code
-             : code >= 4000 && code <= 4014 ? code
-                                            : 0);
-    metric_add(metric_with(&closes, label), 1);
+    return sent(c, encoder_send(&c->g->log.encoders, &c->stream, c->ws, seq, shared)) != -EMSGSIZE;
 }
 
 void conn_close(struct conn *c, int code)
@@ -289,7 +323,7 @@ static void on_message(struct ws_conn *ws, struct str data, bool binary, void *a
 int conn_accept(struct gateway *g, struct http_request *req, enum encoder_kind encoder, int version)
 {
     struct conn *c = MEM_NEW(struct conn);
-    struct ws_options o = {.cb = {.on_message = on_message, .on_close = on_close},
+    struct ws_options o = {.cb = {.on_message = on_message, .on_close = on_close, .on_drain = on_drain},
                            .arg = c,
                            .payload_max = LIMIT_WS_PAYLOAD_BYTES,
                            .payload_max_code = GATEWAY_CLOSE_DECODE_ERROR,

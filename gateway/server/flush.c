@@ -6,6 +6,7 @@
 #include "gateway/server/server.h"
 
 #include "platform/base/clock.h"
+#include "platform/base/limits.h"
 #include "platform/base/metrics.h"
 
 #define FLUSH_SLICE_US 1000
@@ -21,12 +22,13 @@ void flush_remove(struct session *s)
     list_remove(&s->out_item);
 }
 
-void flush_session(struct session *s)
+/* Until so many bytes wait for the socket. */
+static void give(struct session *s, size_t queued_max)
 {
     struct conn *c = s->conn;
 
     flush_remove(s);
-    while (s->conn == c && s->sent_seq < session_sent(s)) {
+    while (s->conn == c && s->sent_seq < session_sent(s) && (!c->ws || ws_queued_bytes(c->ws) < queued_max)) {
         enum redaction redaction;
         unsigned behind = (unsigned)(s->seq - s->sent_seq++);
         struct encoded *e = replay_at(&s->replay, s->replay.count - behind, &redaction);
@@ -37,13 +39,25 @@ void flush_session(struct session *s)
     }
 }
 
+void flush_session(struct session *s)
+{
+    give(s, SIZE_MAX);
+}
+
+/* What a full socket does not take stays in the ring, where it costs nothing more and RESUME finds it; on_drain brings
+ * the session back. */
 static void flush_out(struct session *s)
 {
     struct conn *c = s->conn;
 
-    flush_session(s);
-    if (c->ws)
-        ws_flush(c->ws);
+    do {
+        give(s, LIMIT_WS_AHEAD_BYTES);
+        if (c->ws)
+            ws_flush(c->ws);
+        if (s->conn != c || s->sent_seq == session_sent(s) || ws_blocked_since_ms(c->ws))
+            return;
+    } while (ws_queued_bytes(c->ws) < LIMIT_WS_AHEAD_BYTES);
+    flush_session(s); /* open for a moment only: nothing leaves yet */
 }
 
 static void flush_some(enum flush_class class, uint64_t until_ns)

@@ -111,6 +111,8 @@ bool conn_dispatch(struct conn *c, uint64_t seq, struct encoded *e, enum redacti
 void conn_invalidate(struct conn *c, bool resumable);
 /* Sends the close frame; the session, when there is one, is detached and waits for RESUME. */
 void conn_close(struct conn *c, int code);
+/* Closes a connection that takes too little with 4000; what it was not sent waits for RESUME. */
+void conn_cut_slow(struct conn *c);
 void conn_tick(struct gateway *g, int64_t now_ms);
 
 /* --- identify.c, resume.c, members.c: what the steps start. Each 0 or a close code

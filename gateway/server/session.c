@@ -1,6 +1,6 @@
 /* Sessions: their life, their connection, their dispatches. Loop thread.
- * Limits: LIMIT_REPLAY_*, LIMIT_RESUME_WINDOW_MS; a connection that does not take its bytes is cut by platform/io/ws at
- * LIMIT_WS_QUEUE_BYTES and may RESUME. */
+ * Limits: LIMIT_REPLAY_*, LIMIT_RESUME_WINDOW_MS; a connection that takes too little is cut at half a replay ring
+ * (LIMIT_WS_AHEAD_BYTES) or LIMIT_WS_QUEUE_BYTES, and may RESUME. */
 #include "gateway/server/server.h"
 
 #include "platform/base/check.h"
@@ -147,11 +147,25 @@ void session_invalidate(struct session *s)
         conn_invalidate(c, false);
 }
 
+/* A part of the full ring is unsent, and the socket has been full for a while: what else the ring holds is what RESUME
+ * needs for the bytes on their way. A burst goes on into the connection's queue. */
+static bool is_slow(const struct session *s, const struct encoded *e)
+{
+    const struct ws_conn *ws = s->conn->ws;
+
+    if (!replay_is_full(&s->replay, e) || (session_sent(s) - s->sent_seq) * LIMIT_WS_BEHIND_RING < s->replay.count)
+        return false;
+    int64_t since_ms = ws ? ws_blocked_since_ms(ws) : 0;
+    return since_ms && clock_mono_ms() - since_ms > LIMIT_WS_BLOCKED_MS;
+}
+
 /* `redaction` is kept with the event: what a session may read was decided when it happened. */
 void session_dispatch(struct session *s, struct encoded *e, enum redaction redaction, enum flush_class class)
 {
     if (s->handed)
         return;
+    if (s->conn && is_slow(s, e))
+        conn_cut_slow(s->conn);
     if (s->conn && s->seq - s->sent_seq == s->replay.count && replay_is_full(&s->replay, e)) {
         s->released = s->seq;
         flush_session(s); /* the oldest, which is dropped now, is unsent */
@@ -173,7 +187,14 @@ uint64_t session_sent(const struct session *s)
 
 size_t session_unsent_bytes(const struct session *s)
 {
-    return s->gated_bytes + (s->conn && s->conn->ws ? ws_queued_bytes(s->conn->ws) : 0);
+    size_t bytes = s->gated_bytes + (s->conn && s->conn->ws ? ws_queued_bytes(s->conn->ws) : 0);
+
+    /* what a full socket has left in the ring */
+    for (uint64_t seq = s->sent_seq; s->conn && seq < session_sent(s); seq++) {
+        enum redaction redaction;
+        bytes += encoded_bytes(replay_at(&s->replay, s->replay.count - (unsigned)(s->seq - seq), &redaction));
+    }
+    return bytes;
 }
 
 void session_dispatch_own(struct session *s, enum event_type type, const struct buf *data)

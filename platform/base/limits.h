@@ -33,10 +33,13 @@
 #define LIMIT_CO_MAX         20000        /* at once; over it HTTP answers 503 */
 
 /* gateway */
-#define LIMIT_WS_PAYLOAD_BYTES        4096        /* one payload from a client; over it close 4002 */
-#define LIMIT_WS_PAYLOAD_JSON_BYTES   (32u << 10) /* the same from ETF as JSON; escaped control characters take six */
-#define LIMIT_WS_SENDS_PER_MINUTE     120         /* over it close 4008 */
-#define LIMIT_WS_QUEUE_BYTES          (8u << 20)  /* unsent bytes of a session beyond READY/GUILD_CREATE; over it cut */
+#define LIMIT_WS_PAYLOAD_BYTES        4096         /* one payload from a client; over it close 4002 */
+#define LIMIT_WS_PAYLOAD_JSON_BYTES   (32u << 10)  /* the same from ETF as JSON; escaped control characters take six */
+#define LIMIT_WS_SENDS_PER_MINUTE     120          /* over it close 4008 */
+#define LIMIT_WS_QUEUE_BYTES          (8u << 20)   /* unsent bytes of a connection; over it close 4000: slow consumer */
+#define LIMIT_WS_AHEAD_BYTES          (256u << 10) /* the same of a full socket; then events wait in the replay ring */
+#define LIMIT_WS_BLOCKED_MS           1000 /* full for so long, and the half of a full ring unsent: the same close */
+#define LIMIT_WS_BEHIND_RING          2
 #define LIMIT_WS_CLIENT_PAYLOAD_BYTES (64u << 20) /* one inflated message from an upstream; over it reconnect */
 #define LIMIT_STREAM_CONTEXTS         16384       /* compressors of connections, 37 to 77 KB each; over it they share */
 #define LIMIT_REPLAY_EVENTS           1024        /* kept for RESUME by a session */
@@ -86,9 +89,9 @@
 #define LIMIT_STANDING_CHECK_MS       30000 /* how often a node compares the versions it has with kv's */
 #define LIMIT_STANDING_OWNER_MS       20000 /* a node not heard of for so long is dead: its entries go */
 #define LIMIT_STANDING_YOUNG_MS       20000 /* in a new incarnation entries are put again for so long, then judged */
-#define LIMIT_MEMBERS_REQUESTS        16          /* op 8 of one session being answered; further ones wait */
-#define LIMIT_MEMBERS_REQUESTS_OPEN   256         /* with those that wait; over it close 4008 */
-#define LIMIT_MEMBERS_ALL_MS          30000       /* a bot asks for a whole guild so often; else RATE_LIMITED */
+#define LIMIT_MEMBERS_REQUESTS        16    /* op 8 of one session being answered; further ones wait */
+#define LIMIT_MEMBERS_REQUESTS_OPEN   256   /* with those that wait; over it close 4008 */
+#define LIMIT_MEMBERS_ALL_MS          30000 /* a bot asks for a whole guild so often; else RATE_LIMITED */
 
 /* bus and brokers */
 #define LIMIT_AMQP_QUEUE_MESSAGES   65536 /* published and not confirmed; over it publishing fails with -EAGAIN */

@@ -39,6 +39,7 @@ struct ws_part {
 struct ws_batch {
     struct ws_conn *conn; /* NULL: the connection is gone */
     size_t bytes;
+    int64_t since_ms; /* in flight */
     uint32_t part_count, part_cap, heads_len, heads_cap;
     struct ws_part *parts; /* parts_own, until it grows */
     char *heads;           /* heads_own, until it grows */
@@ -321,11 +322,13 @@ static void on_written(void *arg, int error)
     batch_free(b);
     if (!c)
         return;
-    if (error)
+    if (error) {
         conn_over(c, 1006, stream_abort);
-    else if (c->out)
+        return;
+    }
+    if (c->out)
         flush(c);
-    else if (c->o.cb.on_drain && !c->close_sent)
+    if (c->stream && !c->inflight && c->o.cb.on_drain && !c->close_sent)
         c->o.cb.on_drain(c, c->o.arg);
 }
 
@@ -344,6 +347,7 @@ static void flush_rest(struct ws_conn *c, struct ws_batch *b, size_t sent)
         if (c->inflight)
             c->inflight->conn = NULL;
         c->inflight = b;
+        b->since_ms = clock_mono_ms();
         return;
     }
     batch_free(b);
@@ -438,7 +442,7 @@ static void enqueue(struct ws_conn *c, struct str frame_head, struct str head, s
     mark_dirty(c);
 }
 
-/* False: the queue is full and the connection has been cut. */
+/* False: the queue is full, or the connection is over. */
 static bool make_room(struct ws_conn *c, size_t bytes)
 {
     size_t queued = ws_queued_bytes(c);
@@ -453,7 +457,6 @@ static bool make_room(struct ws_conn *c, size_t bytes)
     }
     if (queued == 0 || queued + bytes <= c->o.queue_bytes_max)
         return true;
-    conn_over(c, 1013, stream_abort);
     return false;
 }
 
@@ -483,7 +486,7 @@ static int send_frame(struct ws_conn *c, struct str before, struct str head, str
     if (!c->stream || c->close_sent)
         return -EPIPE;
     if (!make_room(c, before.n + head.n + (shared ? shared->len : 0)))
-        return c->over_code == 1013 ? -ENOBUFS : -EPIPE;
+        return c->stream ? -ENOBUFS : -EPIPE;
     enqueue(c, before, head, shared);
     return 0;
 }
@@ -531,6 +534,20 @@ void ws_close(struct ws_conn *c, int code, const char *reason)
     queue_close_frame(c, code, reason);
     c->close_timer = loop_timer_new(on_close_timeout, c);
     loop_timer_start(c->close_timer, c->o.close_timeout_ms, 0);
+}
+
+void ws_cut(struct ws_conn *c, int code, const char *reason)
+{
+    if (!c->stream || c->close_sent)
+        return;
+    batch_free(c->out); /* whole frames */
+    c->out = NULL;
+    ws_close(c, code, reason);
+}
+
+int64_t ws_blocked_since_ms(const struct ws_conn *c)
+{
+    return c->inflight ? c->inflight->since_ms : 0;
 }
 
 void ws_abort(struct ws_conn *c)

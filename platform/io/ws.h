@@ -22,8 +22,8 @@ struct ws_callbacks {
     /* One whole message (fragments joined, at most payload_max). `data` is valid during the call only. */
     void (*on_message)(struct ws_conn *c, struct str data, bool binary, void *arg);
     /* The connection is over; called exactly once, also after ws_close and ws_abort, in a turn of its own. code: what
-     * the peer sent or what went wrong (1006: no close frame; 1009 too big; 1007 bad UTF-8; 1002 protocol; 1013 queue
-     * full). The conn is freed after the return; forget it. */
+     * the peer sent or what went wrong (1006: no close frame; 1009 too big; 1007 bad UTF-8; 1002 protocol).
+     * The conn is freed after the return; forget it. */
     void (*on_close)(struct ws_conn *c, int code, void *arg);
     /* May be NULL. The socket was full and has now taken everything: whoever paces a long READY goes on here. */
     void (*on_drain)(struct ws_conn *c, void *arg);
@@ -34,8 +34,8 @@ struct ws_options {
     void *arg;
     size_t payload_max;     /* a longer message: close with payload_max_code */
     int payload_max_code;   /* e.g. 1009, or Discord's 4002 */
-    size_t queue_bytes_max; /* unsent bytes; a message that would go over it while others wait cuts the connection, and
-                             * on_close gets 1013. A single message may be longer. */
+    size_t queue_bytes_max; /* unsent bytes: a message that would go over it while others wait is refused. A single
+                             * message may be longer. */
     int close_timeout_ms;   /* how long ws_close waits for the peer's answer */
 };
 
@@ -44,7 +44,7 @@ struct ws_options {
 struct ws_conn *ws_accept(struct http_request *req, const struct ws_options *o);
 
 /* Queue one text or binary message made of up to two parts: `head` (copied) and then `shared` (referenced, may be
- * NULL). 0, -ENOBUFS (queue full: the connection is being cut), -EPIPE (closing). Leaves at the end of the loop turn.
+ * NULL). 0, -ENOBUFS (queue full: nothing was queued, ws_cut it), -EPIPE (closing). Leaves at the end of the loop turn.
  */
 int ws_send(struct ws_conn *c, bool binary, struct str head, struct ws_shared *shared);
 
@@ -57,6 +57,10 @@ void ws_flush(struct ws_conn *c);
 
 /* Sends a close frame after what is queued; then waits for the peer's, close_timeout_ms at most. */
 void ws_close(struct ws_conn *c, int code, const char *reason);
+/* The same for a peer that takes too little: what is queued and not begun is given up first. */
+void ws_cut(struct ws_conn *c, int code, const char *reason);
+/* Since when the socket has not taken all it was given (clock_mono_ms; on_drain tells when it has); 0: it has. */
+int64_t ws_blocked_since_ms(const struct ws_conn *c);
 /* Drops the socket without a word. */
 void ws_abort(struct ws_conn *c);
 /* Ends it without a close frame, as a broken network does: with a reset, or with TCP's orderly end after what is

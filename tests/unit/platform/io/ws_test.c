@@ -5,6 +5,7 @@
 
 #include "platform/base/mem.h"
 #include "platform/io/ws.h"
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,9 +53,11 @@ static void on_message(struct ws_conn *c, struct str data, bool binary, void *ar
     } else if (str_eq(data, STR("flood"))) {
         static char block[65536];
         struct ws_shared *s = ws_shared_new(block, sizeof(block));
-        for (size_t sent = 0; sent < FLOOD_BYTES; sent += sizeof(block))
-            if (ws_send(c, true, STR_NONE, s) < 0)
-                break;
+        int r = 0;
+        for (size_t sent = 0; sent < FLOOD_BYTES && r == 0; sent += sizeof(block))
+            r = ws_send(c, true, STR_NONE, s);
+        if (r == -ENOBUFS)
+            ws_cut(c, 4000, "Slow consumer.");
         ws_shared_unref(s);
     } else if (str_eq(data, STR("big"))) {
         struct ws_shared *s = ws_shared_new(NULL, FLOOD_BYTES);
@@ -89,7 +92,7 @@ static int upgrade(struct http_request *req, void *arg)
                                  .payload_max = 4096,
                                  .payload_max_code = 4002,
                                  .queue_bytes_max = 1 << 20,
-                                 .close_timeout_ms = 100};
+                                 .close_timeout_ms = 1000};
 
     (void)arg;
     if (!str_eq(req->path, STR("/gateway")))
@@ -386,12 +389,30 @@ static void cuts_a_peer_that_does_not_read(void **state)
 
     (void)state;
     setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    for (int i = 0; i < 10 && closed_count == 0; i++) {
-        say(&c, 0x81, STR("flood"));
+    for (int i = 0; i < 500 && closed_count == 0; i++) {
+        if (i < 10)
+            say(&c, 0x81, STR("flood"));
         usleep(20000);
     }
     assert_int_equal(closed_count, 1);
-    assert_int_equal(closed_code, 1013);
+    assert_int_equal(closed_code, 1006);
+    client_close(&c);
+}
+
+static void tells_a_peer_that_reads_again(void **state)
+{
+    struct client c = client_open();
+
+    (void)state;
+    expect(&c, 0x81, "hello");
+    for (int i = 0; i < 6; i++)
+        say(&c, 0x81, STR("flood"));
+    usleep(100000); /* well below the close's timeout */
+    do
+        assert_true(ws_client_frame(c.fd, &c.ahead, &c.first, &c.payload));
+    while (c.first == 0x82);
+    assert_int_equal(c.first, 0x88);
+    assert_memory_equal(c.payload.data, "\x0f\xa0Slow consumer.", 16);
     client_close(&c);
 }
 
@@ -429,6 +450,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sends_a_turns_messages_in_order, begin, end),
         cmocka_unit_test_setup_teardown(flushes_alike_batches, begin, end),
         cmocka_unit_test_setup_teardown(cuts_a_peer_that_does_not_read, begin, end),
+        cmocka_unit_test_setup_teardown(tells_a_peer_that_reads_again, begin, end),
         cmocka_unit_test_setup_teardown(sends_more_than_the_socket_takes_at_once, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
