@@ -148,6 +148,7 @@
 #define LIMIT_OUTBOX_PENDING_MS 5000   /* an unconfirmed event this old is published again */
 #define LIMIT_OUTBOX_KEEP_MS    120000 /* confirmed events are kept so long: gaps are refilled from them */
 #define LIMIT_OUTBOX_SWEEP_MS   10000  /* how often old ones are deleted */
+#define LIMIT_OUTBOX_SWEEP_ROWS 5000   /* rows deleted at once, four times a second */
 #define LIMIT_OUTBOX_LEASE_MS   10000  /* one process at a time publishes leftovers */
 #define LIMIT_NONCE_KEEP_MS     300000 /* enforce_nonce remembers so long */
 

@@ -82,10 +82,13 @@ static void publish_leftovers(void)
 static void sweep(void)
 {
     int64_t now = clock_wall_ms();
+    bool more = false;
     if (now < outbox.next_sweep_ms)
         return;
+    (void)store_outbox_sweep(outbox.ports->db, now - LIMIT_OUTBOX_KEEP_MS, LIMIT_OUTBOX_SWEEP_ROWS, &more);
+    if (more) /* in the next turn: what is confirmed must be marked meanwhile */
+        return;
     outbox.next_sweep_ms = now + LIMIT_OUTBOX_SWEEP_MS;
-    (void)store_outbox_sweep(outbox.ports->db, now - LIMIT_OUTBOX_KEEP_MS);
     (void)store_message_nonce_sweep(outbox.ports->db, now - LIMIT_NONCE_KEEP_MS);
 }
 

@@ -1,8 +1,8 @@
 /* guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...: all of them by default, on `guildhall dev`.
- * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE | max | highest]...: on a
- * stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max), and the highest
- * rate that it sustains; with the processor time of each named process tree. tests/bench/big uses it for
- * `guilds SHARDS COUNT` and `members PROBE_TOKEN GATEWAY_PID GUILD COUNT`. */
+ * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE[:SECONDS] | max |
+ * highest]...: on a stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max),
+ * and the highest rate that it sustains; with the processor time of each named process tree. tests/bench/big uses it
+ * for `guilds SHARDS COUNT` and `members PROBE_TOKEN GATEWAY_PID GUILD COUNT`. */
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -62,7 +62,9 @@ static void stack_runs(const struct server *s, int argc, char **argv)
         } else if (strcmp(argv[i], "highest") == 0) {
             bench_highest(s);
         } else {
-            bench_load(s, groups, count, strcmp(argv[i], "max") == 0 ? 0 : atof(argv[i]), SECONDS);
+            const char *seconds = strchr(argv[i], ':');
+            bench_load(s, groups, count, strcmp(argv[i], "max") == 0 ? 0 : atof(argv[i]),
+                       seconds ? atof(seconds + 1) : SECONDS);
         }
     }
 }

@@ -14,6 +14,7 @@
 
 #define CONNECTIONS  256
 #define DRAIN_NS     15000000000u /* for what is under way at the end */
+#define HEARTBEAT_NS 20000000000u
 #define IN_BYTES     (1u << 20)
 #define ANSWER_BYTES (8u << 10)
 /* MESSAGE_CREATE of about 770 bytes. */
@@ -44,6 +45,7 @@ static struct {
     struct message *messages;
     unsigned count, sent, answered, seen, accepted;
     int ws, epoll;
+    uint64_t heartbeat_ns;
     char *in;
     size_t in_len;
     char path[128];
@@ -151,8 +153,17 @@ static void socket_read(void)
 
 /* --- a run --- */
 
+static void heartbeat(void)
+{
+    if (now_ns() - load.heartbeat_ns < HEARTBEAT_NS)
+        return;
+    load.heartbeat_ns = now_ns();
+    ws_send_text(load.ws, "{\"op\":1,\"d\":null}");
+}
+
 static void turn(int wait_ms)
 {
+    heartbeat();
     struct epoll_event events[CONNECTIONS + 1];
     int n = epoll_wait(load.epoll, events, CONNECTIONS + 1, wait_ms);
     for (int i = 0; i < n; i++) {

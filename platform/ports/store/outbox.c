@@ -33,19 +33,22 @@ int store_outbox_confirmed(struct sql *db, const uint64_t *event_ids, unsigned c
     return error;
 }
 
-int store_outbox_sweep(struct sql *db, int64_t confirmed_before_ms)
+int store_outbox_sweep(struct sql *db, int64_t confirmed_before_ms, unsigned most, bool *ret_more)
 {
     static const char text[] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE confirmed_ms > 0 AND "
                                "confirmed_ms < $1 ORDER BY confirmed_ms, id LIMIT $2)";
     struct sql_stmt s = {.text = text, .param_count = 2, .params = {SQL_I(confirmed_before_ms), SQL_I(CHUNK)}};
-    for (;;) {
+    *ret_more = true;
+    for (unsigned deleted = 0; deleted < most; deleted += CHUNK) {
         struct arena a = {0};
         struct sql_result r;
         int error = sql_run(db, &a, &s, 1, &r);
         arena_done(&a);
-        if (error || r.affected < CHUNK)
+        *ret_more = !error && r.affected == CHUNK;
+        if (!*ret_more)
             return error;
     }
+    return 0;
 }
 
 /* False: a type that this binary does not know, written by a newer one. */

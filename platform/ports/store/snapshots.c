@@ -125,7 +125,7 @@ int store_guild_snapshot(struct sql *db, struct arena *a, uint64_t guild_id, uns
 /* Guilds whose members are few. With a LIMIT, so that it comes first in every plan. */
 #define LISTED                                                                                                         \
     "(SELECT g.id FROM guilds g WHERE g.id " IN_GUILDS " AND g.member_count <= $3 ORDER BY g.id LIMIT 100000) AS "     \
-                                                       "listed"
+    "listed"
 
 enum { M_GUILD, M_ROLES, M_CHANNELS, M_OVERWRITES, M_MEMBERS, M_MEMBER_ROLES, M_COUNTED, M_COUNT };
 

@@ -20,7 +20,8 @@ int store_schema_version(void); /* this binary's */
 void store_outbox_insert(struct commit *c, const struct event *e);
 /* Confirmed by the bus: the rows are deleted `LIMIT_OUTBOX_KEEP_MS` after this, in batches. */
 int store_outbox_confirmed(struct sql *db, const uint64_t *event_ids, unsigned count);
-int store_outbox_sweep(struct sql *db, int64_t confirmed_before_ms);
+/* About `most` of them; more: there are others. */
+int store_outbox_sweep(struct sql *db, int64_t confirmed_before_ms, unsigned most, bool *ret_more);
 /* Unconfirmed events made before `before_ms`, oldest first. */
 int store_outbox_pending(struct sql *db, struct arena *a, int64_t before_ms, unsigned limit, struct event **ret,
                          unsigned *ret_count);

@@ -51,6 +51,7 @@ static void confirmed_ones_are_pending_no_more(void)
     struct event *events = NULL;
     uint64_t *ids = calloc(N, sizeof(*ids));
     int64_t later = clock_wall_ms() + 60000;
+    bool more;
     store_open();
     for (unsigned i = 0; i < N; i++) {
         struct event e = event_made(1000 + i);
@@ -64,9 +65,12 @@ static void confirmed_ones_are_pending_no_more(void)
     expect_int(store_outbox_confirmed(db, ids + 2, N - 2), 0);
     expect_int(pending(later, 10, &events), 2);
     expect_int(store_outbox_confirmed(db, ids, 0), 0);
-    expect_int(store_outbox_sweep(db, clock_wall_ms() - 60000), 0); /* confirmed just now */
+    expect_int(store_outbox_sweep(db, clock_wall_ms() - 60000, 1000000, &more), 0); /* confirmed just now */
     expect_int(store_outbox_get(db, &arena, 1000 + N - 1, events), 0);
-    expect_int(store_outbox_sweep(db, later), 0);
+    expect_int(store_outbox_sweep(db, later, 1000, &more), 0); /* a part, and it says so */
+    expect_true(more);
+    expect_int(store_outbox_sweep(db, later, 1000000, &more), 0);
+    expect_true(!more);
     expect_int(store_outbox_get(db, &arena, 1000 + N - 1, events), -ENOENT);
     expect_int(pending(later, 10, &events), 2); /* whatever happens, not these */
     free(ids);
