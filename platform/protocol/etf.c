@@ -1,8 +1,9 @@
-/* JSON to ETF, by recursive descent straight into the caller's buffer: no tree, nothing allocated. Any thread. Limit:
+/* JSON to ETF, by recursive descent straight into the caller's buffer: no tree. Any thread. Limit:
  * LIMIT_JSON_DEPTH, so at most 64 frames of stack. */
 #include "platform/protocol/etf.h"
 
 #include "platform/base/limits.h"
+#include "platform/base/mem.h"
 #include "platform/protocol/etf_tags.h"
 
 #include <errno.h>
@@ -277,16 +278,16 @@ static int json_string(struct json_in *in, struct str key)
 
 static int json_number(struct json_in *in)
 {
-    char text[64];
-    size_t n = 0;
+    char small[64], *end;
+    MEM_AUTO char *large = NULL; /* a double in full takes up to 309 digits before the point */
+    const char *from = in->p;
     uint64_t magnitude;
-    char *end;
 
-    for (; in->p < in->end && memchr("+-.0123456789Ee", *in->p, 15); in->p++) {
-        if (n == sizeof text - 1)
-            return -EINVAL;
-        text[n++] = *in->p;
-    }
+    while (in->p < in->end && memchr("+-.0123456789Ee", *in->p, 15))
+        in->p++;
+    size_t n = (size_t)(in->p - from);
+    char *text = n < sizeof small ? small : (large = mem_alloc(n + 1));
+    memcpy(text, from, n);
     text[n] = 0;
     bool negative = text[0] == '-';
     if (str_to_u64((struct str){text + negative, n - negative}, &magnitude) == 0 &&

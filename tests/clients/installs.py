@@ -11,11 +11,15 @@ PINS = {
     "discordjs": ("package.json", "package-lock.json"),
     "eris": ("package.json", "package-lock.json"),
     "discordpy": ("requirements.txt",),
+    "wires": ("package.json", "package-lock.json"),
+    "wires_py": ("requirements.txt",),
 }
+VENVS = ("discordpy", "wires_py")
+NATIVE = ("wires",)  # erlpack and zlib-sync are compiled when they are installed
 
 
 def _digest(library):
-    digest = hashlib.sha256(f"python {sys.version_info[:2]}".encode() if library == "discordpy" else b"")
+    digest = hashlib.sha256(f"python {sys.version_info[:2]}".encode() if library in VENVS else b"")
     for name in PINS[library]:
         with open(os.path.join(HERE, library, name), "rb") as pin:
             digest.update(pin.read())
@@ -31,8 +35,15 @@ def _quietly(command, **options):
 def _npm(library, folder):
     for name in PINS[library]:
         shutil.copy(os.path.join(HERE, library, name), folder)
-    quiet = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"]
-    _quietly(["npm", "ci", *quiet], cwd=folder)
+    quiet = ["--omit=optional", "--no-audit", "--no-fund"] + ([] if library in NATIVE else ["--ignore-scripts"])
+    _quietly(["npm", "ci", *quiet], cwd=folder, env={**os.environ, **_headers()})
+
+
+def _headers():
+    """Node's headers where the system has them beside it; else node-gyp looks for them by itself."""
+    prefix = os.path.dirname(os.path.dirname(os.path.realpath(shutil.which("node"))))
+    there = os.path.exists(os.path.join(prefix, "include", "node", "node.h"))
+    return {"npm_config_nodedir": prefix} if there else {}
 
 
 def _venv(library, folder):
@@ -51,7 +62,7 @@ def install(library, cache):
         if not os.path.exists(os.path.join(final, "done")):
             shutil.rmtree(final, ignore_errors=True)
             os.makedirs(final)  # not moved afterwards: a venv keeps its own path
-            (_venv if library == "discordpy" else _npm)(library, final)
+            (_venv if library in VENVS else _npm)(library, final)
             open(os.path.join(final, "done"), "w", encoding="utf-8").close()
     return final
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Runs one unmodified client library against Guildhall: run.py --library L [--platform dev|stack].
+"""Runs one unmodified client library against Guildhall: run.py --library L [--wire W] [--platform dev|stack].
 
+With a wire (an encoding and compression of the gateway, see WIRES) it is the short script of wires/ that runs.
 Starts the servers (GUILDHALL_BIN names the binary) with a seed of its own and a cutter before each gateway, runs the
 library's script with everything it needs in the environment, and ends with its exit code. `--verbose` shows the
 library's own log.
@@ -22,6 +23,19 @@ from seed import Seed  # noqa: E402
 from servers import DevPlatform, StackPlatform  # noqa: E402
 
 SCRIPT_SECONDS = 170
+HTTPS_ONLY = ("discordjs13", "eris")
+WIRES = {  # what is installed for it
+    "discordjs:json-zlib": "wires",
+    "discordjs13:etf": "wires",
+    "discordjs13:etf-zlib": "wires",
+    "discordjsws:json-pack": "discordjs",
+    "discordpy:json-zlib": "discordpy",
+    "discordpy:json-zstd": "wires_py",
+    "eris:etf": "wires",
+    "eris:etf-zlib": "wires",
+    "eris:json-zlib": "wires",
+    "fzstd:json-zstd": "wires",
+}
 
 
 def seed_ids(seed):
@@ -36,10 +50,17 @@ def seed_ids(seed):
     }
 
 
-def command(library, folder):
-    if library == "discordpy":
-        return [os.path.join(folder, "venv", "bin", "python"), "-u", os.path.join(HERE, library, "main.py")]
-    return ["node", os.path.join(HERE, library, "main.js")]
+def command(options, folder):
+    script = os.path.join(HERE, "wires" if options.wire else options.library)
+    if options.library == "discordpy":
+        return [os.path.join(folder, "venv", "bin", "python"), "-u", os.path.join(script, "main.py")]
+    return ["node", os.path.join(script, "fzstd.js" if options.library == "fzstd" else "main.js")]
+
+
+def trusted(options, platform):
+    """discord.js 13 takes no agent for its WebSocket: Node itself has to trust the server."""
+    more = {"NODE_EXTRA_CA_CERTS": platform.ca} if options.library == "discordjs13" else {}
+    return {**more, "SERVER_CA": platform.ca} if platform.ca else {}
 
 
 def environment(options, folder, platform, seed, control):
@@ -50,35 +71,39 @@ def environment(options, folder, platform, seed, control):
         "SEED_IDS": json.dumps(seed_ids(seed)),
         "CONTROL_URL": control.url,
         "PLATFORM": options.platform,
+        "WIRE": f"{options.library}:{options.wire}",
         "NODE_PATH": os.path.join(folder, "node_modules"),
         "NODE_NO_WARNINGS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "CLIENT_VERBOSE": "1" if options.verbose else "0",
     }
-    return {**os.environ, **more, **({"SERVER_CA": platform.ca} if platform.ca else {})}
+    return {**os.environ, **more, **trusted(options, platform)}
 
 
 def make_platform(options, seed, cutters):
-    tls = options.library == "eris"  # it speaks https only
+    tls, limits = options.library in HTTPS_ONLY, False if options.wire else None  # without them it takes seconds
     if options.platform == "dev":
-        return DevPlatform(seed, cutters[0], tls)
-    return StackPlatform(seed, cutters, tls)
+        return DevPlatform(seed, cutters[0], tls, limits, options.server.split())
+    return StackPlatform(seed, cutters, tls, limits, options.server.split())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--library", required=True, choices=["discordjs", "discordpy", "eris"])
+    parser.add_argument("--library", required=True, choices=["discordjs", "discordjs13", "discordjsws", "discordpy", "eris", "fzstd"])
+    parser.add_argument("--wire", help="an encoding and compression: " + ", ".join(WIRES))
+    parser.add_argument("--server", default="", help="further arguments of the gateway")
     parser.add_argument("--platform", default="dev", choices=["dev", "stack"])
     parser.add_argument("--cache", default=os.path.join(HERE, "..", "..", "build", "clients-cache"))
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    folder = install(options.library, os.path.abspath(options.cache))
+    installed = WIRES[f"{options.library}:{options.wire}"] if options.wire else options.library
+    folder = install(installed, os.path.abspath(options.cache))
     seed, cutters = Seed(), [Cutter() for _ in range(1 if options.platform == "dev" else 2)]
     platform = make_platform(options, seed, cutters)
     control = Control(platform, Caller(platform.api_url, platform.ca), seed.tokens, cutters)
     try:
         env = environment(options, folder, platform, seed, control)
-        code = subprocess.run(command(options.library, folder), env=env, timeout=SCRIPT_SECONDS).returncode
+        code = subprocess.run(command(options, folder), env=env, timeout=SCRIPT_SECONDS).returncode
         if code:
             for process in platform.processes:
                 print(f"# last lines of {process.log_path}:\n{process.log_tail()}")

@@ -1,6 +1,10 @@
 """Every encoding with every compression, in both versions: what a session reads is what it would read as plain JSON."""
 import itertools
+import os
+import shutil
 import struct
+import subprocess
+import tempfile
 import unittest
 
 from case import CONTENT, GUILDS, MEMBERS, MESSAGES, Case
@@ -78,6 +82,22 @@ class Encodings(Case):
         connection.send(3, {"since": 1700000000123, "activities": [], "status": "online", "afk": False})
         connection.send(1, connection.seq)
         connection.until("the ACK", lambda packet: packet["op"] == 11)
+
+    @unittest.skipUnless(shutil.which("escript"), "Erlang, which RabbitMQ brings, is not here")
+    def test_erlang_reads_and_writes_it(self):
+        def erlang(*arguments):
+            script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "erlang.escript")
+            return subprocess.run(["escript", script, *arguments], check=True, capture_output=True, timeout=60).stdout
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "term")
+            erlang("identify", path, self.seed.tokens["pingbot"])
+            connection = self.gateway("?v=10&encoding=etf")
+            with open(path, "rb") as term:
+                connection.socket.send(BINARY, term.read())
+            with open(path, "wb") as term:
+                term.write(connection.socket.message()[1])
+            self.assertEqual(erlang("ready", path).decode().strip(), self.seed.bots["pingbot"])
 
     def test_what_cannot_be_decoded(self):
         atom_keys = b"\x83t\0\0\0\x02d\0\x02opa\x01d\0\x01dd\0\x03nil"

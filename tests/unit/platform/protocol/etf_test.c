@@ -61,6 +61,8 @@ static void every_kind_of_value(void **state)
     assert_written("18446744073709551615", BYTES("n\x08\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"));
     assert_written("1.5", BYTES("F\x3F\xF8\0\0\0\0\0\0"));
     assert_written("18446744073709551616", BYTES("F\x43\xF0\0\0\0\0\0\0"));
+    assert_written("-0.50000000000000000000000000000000000000000000000000000000000000000000000",
+                   BYTES("F\xBF\xE0\0\0\0\0\0\0"));
     assert_written("\"\"", BYTES("m\0\0\0\0"));
     assert_written("\"h\xC3\xA9\"", BYTES("m\0\0\0\3h\xC3\xA9"));
     assert_written("[]", BYTES("j"));
