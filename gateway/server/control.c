@@ -494,10 +494,41 @@ static int run_reset(struct control_call *c, void *arg)
     return 0;
 }
 
+/* Where there is no other node the clients would only lose their sessions. */
+static int run_drain(struct control_call *c, void *arg)
+{
+    static const char *const known[] = {"node", NULL};
+    struct gateway *g = arg;
+    struct str node = STR_NONE;
+    int r = control_args_only(c, known);
+
+    if (r == 0)
+        r = control_arg_str(c, "node", &node);
+    if (r < 0)
+        return r;
+    if (!str_eq(node, str_c(g->node_id))) {
+        buf_addf(c->err, "this is node %s", g->node_id);
+        return -ENOENT;
+    }
+    if (!session_log_on(g) || g->draining) {
+        buf_adds(c->err, g->draining ? "it is being drained" : "this process has no other nodes");
+        return -EBUSY;
+    }
+    unsigned sessions = (unsigned)g->sessions.count;
+    gateway_drain(g);
+    jw_kcstr(c->out, "drained", g->node_id);
+    jw_ku64(c->out, "sessions", sessions);
+    jw_ku64(c->out, "released", g->released);
+    if (g->options.on_drained)
+        g->options.on_drained();
+    return 0;
+}
+
 #define WHO "session=ID | user=ID | shard=N[/COUNT] | all"
 
 static const struct control_action actions[] = {
     {"GET", "/node", "", "this process: what it is and holds", run_node},
+    {"POST", "/drain", "node=ID", "leave its sessions to other nodes, then stop", run_drain},
     {"GET", "/sessions", "[" WHO "] [limit=1000]", "the sessions and their connections", run_list},
     {"POST", "/sessions/reconnect", WHO, "send op 7; the client is to come back and RESUME", run_reconnect},
     {"POST", "/sessions/invalidate", WHO " [resumable=false]", "send op 9; not resumable: the session is over",

@@ -20,6 +20,7 @@ struct gateway_options {
     unsigned max_concurrency;    /* identify buckets of a bot; 0 = 1. The API's /gateway/bot must tell the same */
     unsigned guilds_per_session; /* more close with 4011; 0 = 2,500, as documented */
     bool session_log;            /* sessions can be taken over by other nodes on the same kv (session_log.h) */
+    void (*on_drained)(void);    /* an operator had the node drained; NULL: it goes on, and takes nobody */
 };
 
 /* Coroutine: registers the node and subscribes its queue, tries again until both are done. Strings are copied; ports

@@ -276,7 +276,8 @@ static void hand_over(struct gateway *g)
         r = records_put(&d, entry);
     LOG_INFO("node drained", "node=%s sessions=%u of=%zu copies=%zu error=%d", g->node_id, d.count, g->sessions.count,
              d.copy_count, -r);
-    metric_add(&released, r == 0 ? d.count : 0);
+    g->released = r == 0 ? d.count : 0;
+    metric_add(&released, g->released);
     conns_dismiss(g);
     for (unsigned i = 0; i < d.count; i++)
         part_end(&d.partings[i]);

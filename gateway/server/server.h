@@ -49,6 +49,7 @@ struct gateway {
     unsigned conn_count;
 
     bool ready, stopping, draining;
+    unsigned released;    /* sessions that draining has left to other nodes */
     uint64_t incarnation; /* of kv, as this node counts them */
     bool verify_wanted, verifying;
     int64_t interest_renewed_ms;

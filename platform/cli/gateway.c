@@ -4,6 +4,7 @@
 #include "platform/base/jw.h"
 #include "platform/cli/serve.h"
 
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 
@@ -55,6 +56,12 @@ static void tell_ready(void)
     ready_print(&line);
 }
 
+/* As an operator's signal would. */
+static void drained(void)
+{
+    (void)raise(SIGTERM);
+}
+
 static int begin(struct buf *err)
 {
     (void)err;
@@ -65,6 +72,7 @@ static int begin(struct buf *err)
                                 .heartbeat_interval_ms = (int)setting_int(SETTING_heartbeat_interval_ms),
                                 .compression_contexts = setting_bool(SETTING_compression_contexts),
                                 .session_log = true,
+                                .on_drained = drained,
                                 .limits = setting_bool(SETTING_limits),
                                 .guilds_per_session = (unsigned)setting_int(SETTING_guilds_per_session),
                                 .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};

@@ -1,11 +1,12 @@
 """The full stack loses one thing after the other: a restarted database, cache or broker, a process killed with -9.
 What was acknowledged is in the history afterwards, bad news are honest errors, and everything reconnects by itself."""
 
+import re
 import threading
 import time
 import unittest
 
-from person import CHANNEL, Person, Stack, http, wait_until
+from person import CHANNEL, PINGBOT, Person, Stack, http, wait_until
 
 RECOVERY_S = 180  # nothing should take a third of it; a machine may be busy
 stack = alice = None
@@ -169,25 +170,49 @@ class Faults(unittest.TestCase):
         stack.proxy[0].start()
         alice.hears_pongs(ping, 1, RECOVERY_S)
 
+    @staticmethod
+    def bot_identifies():
+        """IDENTIFYs that the bot's shard processes have sent so far."""
+        total = 0
+        for shard in stack.shard:
+            _, page, _ = http("GET", shard.ready["admin"] + "/metrics")
+            found = re.search(r'^guildhall_shard_starts_total\{op="identify"\} (\d+)', page, re.M)
+            total += int(found[1]) if found else 0
+        return total
+
     def test_09_a_gateway_node_is_killed(self):
+        """The bot's sessions go on, on the other node, with what happened while nobody had them."""
+        time.sleep(3)  # sessions that began just now can be taken over a second later
+        identified = self.bot_identifies()
         for node in stack.gateway:
             node.kill()
             try:
                 self.processes = [process for process in stack.processes if process.running()]
+                pings = [alice.say("!ping") for _ in range(3)]
                 self.whole_again()
+                wait_until(lambda: self.pongs_stored(pings[0]) >= 4, RECOVERY_S, "each ping has its pong")
             finally:
                 node.start()
             self.processes.append(node)
+            time.sleep(3)
         self.whole_again()
+        self.assertEqual(self.bot_identifies(), identified, "no shard had to identify again")
+
+    @staticmethod
+    def pongs_stored(after):
+        return sum(message["author"]["id"] == PINGBOT for message in alice.history(after["id"]))
 
     def test_10_a_gateway_node_drains(self):
-        """SIGTERM ends a node with exit code 0; its sessions go on elsewhere or are told to identify again."""
+        """SIGTERM ends a node with exit code 0; everybody's sessions go on elsewhere."""
+        identified = self.bot_identifies()
+
         def fault():
             for node in stack.gateway:
                 self.assertEqual(node.stop(), 0)
                 node.start()
 
-        self.under_fire(fault)
+        self.under_fire(fault, same_session=True)
+        self.assertEqual(self.bot_identifies(), identified, "no shard had to identify again")
 
 
 if __name__ == "__main__":
