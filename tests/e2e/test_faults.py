@@ -171,18 +171,23 @@ class Faults(unittest.TestCase):
         alice.hears_pongs(ping, 1, RECOVERY_S)
 
     @staticmethod
-    def bot_identifies():
-        """IDENTIFYs that the bot's shard processes have sent so far."""
-        total = 0
-        for shard in stack.shard:
-            _, page, _ = http("GET", shard.ready["admin"] + "/metrics")
-            found = re.search(r'^guildhall_shard_starts_total\{op="identify"\} (\d+)', page, re.M)
-            total += int(found[1]) if found else 0
-        return total
+    def bot_total(series):
+        """The sum over the bot's shard processes."""
+        pages = [http("GET", shard.ready["admin"] + "/metrics")[1] for shard in stack.shard]
+        found = [re.search(rf"^{re.escape(series)} (\d+)", page, re.M) for page in pages]
+        return sum(int(match[1]) for match in found if match)
+
+    def bot_identifies(self):
+        return self.bot_total('guildhall_shard_starts_total{op="identify"}')
+
+    def bot_settles(self):
+        """All shards are connected, and their nodes have written down where their sessions are."""
+        wait_until(lambda: self.bot_total("guildhall_shard_live") == 4, RECOVERY_S, "four shards are connected")
+        time.sleep(5)
 
     def test_09_a_gateway_node_is_killed(self):
         """The bot's sessions go on, on the other node, with what happened while nobody had them."""
-        time.sleep(3)  # sessions that began just now can be taken over a second later
+        self.bot_settles()
         identified = self.bot_identifies()
         for node in stack.gateway:
             node.kill()
@@ -194,7 +199,7 @@ class Faults(unittest.TestCase):
             finally:
                 node.start()
             self.processes.append(node)
-            time.sleep(3)
+            self.bot_settles()
         self.whole_again()
         self.assertEqual(self.bot_identifies(), identified, "no shard had to identify again")
 
@@ -204,6 +209,7 @@ class Faults(unittest.TestCase):
 
     def test_10_a_gateway_node_drains(self):
         """SIGTERM ends a node with exit code 0; everybody's sessions go on elsewhere."""
+        self.bot_settles()
         identified = self.bot_identifies()
 
         def fault():
