@@ -16,59 +16,78 @@
 #include <stdio.h>
 
 #define FULL_WAIT_MS 20
+#define PAGE         250 /* divides LIMIT_MEMBERS_CHUNK */
+#define RETRIES      20
+#define RETRY_MS     500
 
 struct request {
     struct session *session;
     struct arena arena;
     struct members_request r;
-    /* what is collected for the chunk being made */
-    struct buf members, not_found, presences;
+    struct buf chunk; /* the one being made: begun with its first member */
+    struct buf not_found, presences;
     unsigned chunk_index, chunk_count, collected;
 };
 
-static void collect_json(struct request *q, uint64_t user_id, struct str json)
+static void chunk_begin(struct request *q)
 {
-    const struct topic *t = map_get(&q->session->g->topics, q->r.guild_id);
+    if (q->chunk.len)
+        return;
+    jw_obj(&q->chunk);
+    jw_kid(&q->chunk, "guild_id", q->r.guild_id);
+    jw_karr(&q->chunk, "members");
+}
 
-    jw_raw(&q->members, json);
-    if (t && q->r.presences)
+static void collected(struct request *q, uint64_t user_id)
+{
+    const struct topic *t = q->r.presences ? map_get(&q->session->g->topics, q->r.guild_id) : NULL;
+
+    if (t)
         presence_add(t, user_id, &q->presences);
     q->collected++;
 }
 
+static void collect_json(struct request *q, uint64_t user_id, struct str json)
+{
+    chunk_begin(q);
+    jw_raw(&q->chunk, json);
+    collected(q, user_id);
+}
+
 static void collect(struct request *q, const struct member *m)
 {
-    BUF_AUTO struct buf json = {0};
+    chunk_begin(q);
+    member_write(&q->chunk, m, true);
+    collected(q, m->user.id);
+}
 
-    member_write(&json, m, true);
-    collect_json(q, m->user.id, buf_str(&json));
+static void list_write(struct buf *b, const char *key, const struct buf *elements)
+{
+    jw_karr(b, key);
+    buf_add_str(b, buf_str(elements));
+    jw_arr_end(b);
 }
 
 static void chunk_send(struct request *q)
 {
-    BUF_AUTO struct buf data = {0};
+    struct buf *b = &q->chunk;
 
-    jw_obj(&data);
-    jw_kid(&data, "guild_id", q->r.guild_id);
-    jw_key(&data, "members");
-    buf_addf(&data, "[%.*s]", STR_ARG(buf_str(&q->members)));
-    jw_ku64(&data, "chunk_index", q->chunk_index++);
-    jw_ku64(&data, "chunk_count", q->chunk_count);
-    jw_key(&data, "not_found");
-    buf_addf(&data, "[%.*s]", STR_ARG(buf_str(&q->not_found)));
-    if (q->r.presences && q->session->intents & INTENT_GUILD_PRESENCES) {
-        jw_key(&data, "presences");
-        buf_addf(&data, "[%.*s]", STR_ARG(buf_str(&q->presences)));
-    }
+    chunk_begin(q);
+    jw_arr_end(b);
+    jw_ku64(b, "chunk_index", q->chunk_index++);
+    jw_ku64(b, "chunk_count", q->chunk_count);
+    list_write(b, "not_found", &q->not_found);
+    if (q->r.presences && q->session->intents & INTENT_GUILD_PRESENCES)
+        list_write(b, "presences", &q->presences);
     if (q->r.nonce.p)
-        jw_kstr(&data, "nonce", q->r.nonce);
-    jw_obj_end(&data);
-    buf_clear(&q->members);
+        jw_kstr(b, "nonce", q->r.nonce);
+    jw_obj_end(b);
+    if (!q->session->ended)
+        session_dispatch_own(q->session, EVENT_GUILD_MEMBERS_CHUNK, b);
+    buf_clear(b);
     buf_clear(&q->not_found);
     buf_clear(&q->presences);
     q->collected = 0;
-    if (!q->session->ended)
-        session_dispatch_own(q->session, EVENT_GUILD_MEMBERS_CHUNK, &data);
 }
 
 /* Also while the client is away: what it cannot take now would push out what it needs for RESUME. */
@@ -134,18 +153,30 @@ static int all_kept(struct request *q, const struct guild_state *g)
     return 0;
 }
 
+/* Less than a chunk at once: between two pages the loop does other things. */
 static int page_collect(struct request *q, uint64_t *after, unsigned *ret_count)
 {
     struct arena a = {0};
     struct member *members;
-    int r = store_members_list(q->session->g->ports->db, &a, q->r.guild_id, *after, LIMIT_MEMBERS_CHUNK, &members,
-                               ret_count);
+    int r = store_members_list(q->session->g->ports->db, &a, q->r.guild_id, *after, PAGE, &members, ret_count);
 
     for (unsigned i = 0; r == 0 && i < *ret_count; i++)
         collect(q, &members[i]);
     if (r == 0 && *ret_count)
         *after = members[*ret_count - 1].user.id;
     arena_done(&a);
+    return r;
+}
+
+/* The store may be away for a while; the client counts on every chunk. */
+static int page_collect_surely(struct request *q, uint64_t *after, unsigned *ret_count)
+{
+    int r = page_collect(q, after, ret_count);
+
+    for (int left = RETRIES; r < 0 && left && !q->session->ended && !q->session->g->stopping; left--) {
+        co_sleep(RETRY_MS);
+        r = page_collect(q, after, ret_count);
+    }
     return r;
 }
 
@@ -157,9 +188,9 @@ static int all_stored(struct request *q, int64_t member_count)
 
     if (member_count > LIMIT_MEMBERS_CHUNK)
         q->chunk_count = (unsigned)((member_count + LIMIT_MEMBERS_CHUNK - 1) / LIMIT_MEMBERS_CHUNK);
-    for (unsigned count = LIMIT_MEMBERS_CHUNK; r == 0 && count == LIMIT_MEMBERS_CHUNK && !q->session->ended;) {
-        r = page_collect(q, &after, &count);
-        if (r == 0 && q->chunk_index + 1 < q->chunk_count) {
+    for (unsigned count = PAGE; r == 0 && count == PAGE && !q->session->ended;) {
+        r = page_collect_surely(q, &after, &count);
+        if (q->collected == LIMIT_MEMBERS_CHUNK && q->chunk_index + 1 < q->chunk_count) {
             chunk_send(q);
             wait_for_room(q->session);
         }
@@ -233,13 +264,23 @@ static bool is_limited(struct request *q)
 
 static int answer(struct request *q)
 {
+    int r = 0;
+
     if (!allowed(q->session, &q->r)) {
         chunk_send(q); /* an empty one, so that nobody waits for ever */
         return 0;
     }
     if (is_limited(q))
         return 0;
-    return wants_all(&q->r) ? all(q) : q->r.by_query ? by_prefix(q) : by_ids(q);
+    if (wants_all(&q->r))
+        return all(q);
+    for (int left = RETRIES; left && !q->session->ended && !q->session->g->stopping; left--) {
+        r = q->r.by_query ? by_prefix(q) : by_ids(q);
+        if (r == 0)
+            break;
+        co_sleep(RETRY_MS);
+    }
+    return r;
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------
@@ -259,7 +300,7 @@ static void request_run(void *arg)
     if (r < 0)
         LOG_WARN("members not read", "guild=%llu error=%d", (unsigned long long)q->r.guild_id, -r);
     session_unref(s);
-    buf_done(&q->members);
+    buf_done(&q->chunk);
     buf_done(&q->not_found);
     buf_done(&q->presences);
     arena_done(&q->arena);
