@@ -1,7 +1,7 @@
 /* Guilds: make, read, change, delete. Coroutine. Source: Discord API documentation, "Guild". */
 #include "platform/api/guilds/guilds.h"
-#include "platform/api/events.h"
 #include "platform/api/counts.h"
+#include "platform/api/events.h"
 #include "platform/api/form.h"
 #include "platform/api/guilds/audit.h"
 #include "platform/api/handlers.h"

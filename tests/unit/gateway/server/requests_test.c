@@ -144,8 +144,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(identify_fields, teardown),    cmocka_unit_test_teardown(identify_codes, teardown),
-        cmocka_unit_test_teardown(resume_fields, teardown),      cmocka_unit_test_teardown(members_fields, teardown),
+        cmocka_unit_test_teardown(identify_fields, teardown), cmocka_unit_test_teardown(identify_codes, teardown),
+        cmocka_unit_test_teardown(resume_fields, teardown),   cmocka_unit_test_teardown(members_fields, teardown),
         cmocka_unit_test_teardown(voice_fields, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
