@@ -6,6 +6,7 @@
     swallow                             the gateway's bytes no longer reach the client
     cut     {hold, reset}               end the client's gateway sockets; with hold, keep new ones waiting
     release                             let them through
+    steer   {method, path, args}        an action of the control endpoint of every process; their answers
     restart {kill}                      full stack: end every gateway node (kill: with SIGKILL) and start it again
 """
 import json
@@ -81,6 +82,9 @@ class Control:
         for cutter in self._cutters:
             cutter.release()
         return {}
+
+    def _steer(self, method, path, args=None):
+        return self._platform.steering()(method, path, **(args or {}))
 
     def _restart(self, kill=False):
         self._platform.restart_gateways(kill)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs one unmodified client library against Guildhall: run.py --library L [--wire W] [--platform dev|stack].
+"""Runs one unmodified client library against Guildhall: run.py --library L [--wire W | --script S] [--platform dev|stack].
 
 With a wire (an encoding and compression of the gateway, see WIRES) it is the short script of wires/ that runs.
 Starts the servers (GUILDHALL_BIN names the binary) with a seed of its own and a cutter before each gateway, runs the
@@ -53,8 +53,8 @@ def seed_ids(seed):
 def command(options, folder):
     script = os.path.join(HERE, "wires" if options.wire else options.library)
     if options.library == "discordpy":
-        return [os.path.join(folder, "venv", "bin", "python"), "-u", os.path.join(script, "main.py")]
-    return ["node", os.path.join(script, "fzstd.js" if options.library == "fzstd" else "main.js")]
+        return [os.path.join(folder, "venv", "bin", "python"), "-u", os.path.join(script, f"{options.script}.py")]
+    return ["node", os.path.join(script, f"{'fzstd' if options.library == 'fzstd' else options.script}.js")]
 
 
 def trusted(options, platform):
@@ -81,10 +81,13 @@ def environment(options, folder, platform, seed, control):
 
 
 def make_platform(options, seed, cutters):
-    tls, limits = options.library in HTTPS_ONLY, False if options.wire else None  # without them it takes seconds
+    tls, server = options.library in HTTPS_ONLY, options.server.split()
+    limits = False if options.wire or options.script != "main" else None  # without them it takes seconds
+    if options.script == "misbehave":
+        server += ["--heartbeat-interval-ms", "1500"]  # one that is missed is missed soon
     if options.platform == "dev":
-        return DevPlatform(seed, cutters[0], tls, limits, options.server.split())
-    return StackPlatform(seed, cutters, tls, limits, options.server.split())
+        return DevPlatform(seed, cutters[0], tls, limits, server)
+    return StackPlatform(seed, cutters, tls, limits, server)
 
 
 def main():
@@ -94,6 +97,7 @@ def main():
     parser.add_argument("--server", default="", help="further arguments of the gateway")
     parser.add_argument("--platform", default="dev", choices=["dev", "stack"])
     parser.add_argument("--cache", default=os.path.join(HERE, "..", "..", "build", "clients-cache"))
+    parser.add_argument("--script", default="main", choices=["main", "misbehave"])
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     installed = WIRES[f"{options.library}:{options.wire}"] if options.wire else options.library

@@ -5,9 +5,11 @@ import sys
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parent / "raw"))
 
 from stack import DevServer, Stack  # noqa: E402
 
+import steer  # noqa: E402
 from caller import Caller  # noqa: E402
 
 
@@ -29,6 +31,15 @@ class Platform:
         caller = Caller(self.api_url, self.ca)
         self.gateway_url = caller(None, "GET", "/gateway").body["url"]
         caller.close()
+
+    def steering(self):
+        """The control endpoints of every process, not through the cutters."""
+        scheme = urllib.parse.urlsplit(self.api_url).scheme
+        urls = [self.api_url] + [f"{scheme}://127.0.0.1:{port}" for port in self._gateway_ports()]
+        return steer.Control(urls, getattr(self.server, "control_secret", None), self.ca)
+
+    def _gateway_ports(self):
+        return []
 
     def stop(self):
         """Stops everything; answers what did not stop as it should, or None."""
@@ -91,6 +102,9 @@ class StackPlatform(Platform):
         self._cutters = cutters
         self.gateway_urls = [node.ready["gateway_url"] for node in self.server.gateway]
         self.processes = self.server.processes
+
+    def _gateway_ports(self):
+        return [node.ready["port"] for node in self.server.gateway]
 
     def restart_gateways(self, kill=False):
         """All at once; each comes back behind its cutter, so under the address it had."""

@@ -42,15 +42,15 @@ def call(url, method, path, args=None, secret=None, ca=None, headers=None):
 class Control:
     """urls: the processes to ask; those without the action are skipped."""
 
-    def __init__(self, urls, secret=None):
+    def __init__(self, urls, secret=None, ca=None):
         processes = {urllib.parse.urlsplit(url).netloc: url for url in urls}  # API and gateway may share a port
-        self.urls, self.secret = list(processes.values()), secret
+        self.urls, self.secret, self.ca = list(processes.values()), secret, ca
 
     def __call__(self, method, path, /, **args):
         answers, refusal = [], None
         for url in self.urls:
             try:
-                answers.append(call(url, method, path, args, self.secret))
+                answers.append(call(url, method, path, args, self.secret, self.ca))
             except Refused as problem:
                 if problem.status != 404:
                     raise
