@@ -225,8 +225,10 @@ static int step_presence(struct conn *c, const struct envelope *e, const json_t 
 
 static int step_voice_state(struct conn *c, const struct envelope *e, const json_t *d)
 {
-    (void)c, (void)e;
-    return voice_state_read(d);
+    struct voice_state_request r;
+
+    (void)e;
+    return c->session ? voice_update(c->session, d) : voice_state_read(d, &r);
 }
 
 static int step_sounds(struct conn *c, const struct envelope *e, const json_t *d)

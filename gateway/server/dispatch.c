@@ -267,6 +267,7 @@ static void channel_put(struct fanout *f, unsigned slot)
 
 static void channel_gone(struct fanout *f, unsigned slot)
 {
+    voice_channel_gone(f->topic, f->topic->guild->channels[slot].channel.id);
     fanout_slot(f, slot);
     for (unsigned i = 0; i < f->topic->sub_count; i++)
         sub_set(f->topic->subs[i], slot, false);
@@ -450,7 +451,32 @@ static bool is_active(const void *topic, uint64_t user_id)
     return (voice && voice->shown) || (presence && presence->shown);
 }
 
-/* Without GUILD_PRESENCES a bot is told of itself only, and asks for others with op 8. */
+void dispatch_voice_state(struct topic *t, uint64_t user_id, uint64_t from, uint64_t to, struct str now,
+                          struct str gone)
+{
+    int from_slot = guild_state_slot(t->guild, from), to_slot = guild_state_slot(t->guild, to);
+    struct event e = {.id = snowflake_next(), .topic = t->id, .type = EVENT_VOICE_STATE_UPDATE, .user_id = user_id};
+    struct event left = e;
+    struct fanout f, g;
+
+    e.data = now;
+    left.data = gone;
+    fanout_begin(&f, t, &e);
+    fanout_begin(&g, t, &left);
+    for (unsigned i = 0; i < t->sub_count; i++) {
+        struct sub *sub = t->subs[i];
+        if (!wants(&f, sub))
+            continue;
+        if (sub->user_id == user_id || (to_slot >= 0 && sees(sub, (unsigned)to_slot)))
+            fanout_to(&f, sub);
+        else if (from_slot >= 0 && sees(sub, (unsigned)from_slot))
+            fanout_to(&g, sub);
+    }
+    fanout_end(&f);
+    fanout_end(&g);
+}
+
+/* Without GUILD_PRESENCES a bot is told of itself and of who is in a voice channel, and asks for others with op 8. */
 void dispatch_guild_create(struct sub *sub, bool startup)
 {
     struct guild_state *g = sub->topic->guild;
@@ -461,8 +487,9 @@ void dispatch_guild_create(struct sub *sub, bool startup)
     dispatch_sub_begin(sub);
     if (!session_wants(s, EVENT_GUILD_CREATE, true))
         return;
-    BUF_AUTO struct buf presences = {0};
+    BUF_AUTO struct buf presences = {0}, voice_states = {0}, voice_members = {0};
     presence_list_write(sub, &presences);
+    voice_lists_write(sub, &voice_states, &voice_members);
     struct guild_create_view v = {.self = sub->member,
                                   .visible = sub->visible,
                                   .members = may_list ? MEMBERS_ALL : MEMBERS_SELF,
@@ -470,6 +497,8 @@ void dispatch_guild_create(struct sub *sub, bool startup)
                                   .is_active = is_active,
                                   .active_arg = sub->topic,
                                   .presences = buf_str(&presences),
+                                  .voice_states = buf_str(&voice_states),
+                                  .voice_members = buf_str(&voice_members),
                                   .startup = startup};
     guild_state_write_create(g, &v, &data);
     session_dispatch_own(s, EVENT_GUILD_CREATE, &data);

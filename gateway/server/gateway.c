@@ -58,6 +58,7 @@ static void gateway_free(struct gateway *g)
     mem_free(g->base_id);
     mem_free(g->node_id);
     mem_free(g->public_url);
+    mem_free(g->voice_endpoint);
     mem_free(g);
 }
 
@@ -74,6 +75,7 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
     g->base_id = mem_strdup(o->node_id);
     g->node_id = mem_strdup(o->node_id);
     g->public_url = mem_strdup(o->public_url);
+    g->voice_endpoint = o->voice_endpoint && *o->voice_endpoint ? mem_strdup(o->voice_endpoint) : NULL;
     g->options.node_id = g->options.public_url = NULL; /* the copies count */
     encoded_log_init(&g->log, LIMIT_REPLAY_TOTAL_BYTES);
     list_init(&g->repairs);

@@ -18,6 +18,7 @@ struct gateway_options {
     bool compression_contexts;   /* a compressor for each connection instead of one for all */
     bool limits;                 /* sends a minute, identify concurrency, session starts */
     unsigned max_concurrency;    /* identify buckets of a bot; 0 = 1. The API's /gateway/bot must tell the same */
+    const char *voice_endpoint;  /* "host:port" of the media server; NULL or "": none, clients are told null */
     unsigned guilds_per_session; /* more close with 4011; 0 = 2,500, as documented */
     bool session_log;            /* sessions can be taken over by other nodes on the same kv (session_log.h) */
     void (*on_drained)(void);    /* an operator had the node drained; NULL: it goes on, and takes nobody */

@@ -108,8 +108,9 @@ struct guild_create_view {
     /* Online or in a voice channel; NULL: nobody is known to be. Members with a role or a nick are active, too. */
     bool (*is_active)(const void *arg, uint64_t user_id);
     const void *active_arg;
-    struct str presences; /* JSON arrays; STR_NONE: empty */
-    bool startup;         /* writes "unavailable": false, which a live join has not */
+    struct str presences, voice_states; /* JSON arrays; STR_NONE: empty */
+    struct str voice_members;           /* elements; listed where the others are not */
+    bool startup;                       /* writes "unavailable": false, which a live join has not */
 };
 /* The d of GUILD_CREATE for one session. */
 void guild_state_write_create(const struct guild_state *s, const struct guild_create_view *v, struct buf *out);

@@ -43,6 +43,8 @@ static void members_write(const struct guild_state *s, const struct guild_create
 
     jw_karr(out, "members");
     jw_raw(out, v->self->json);
+    if (!list && v->voice_members.n)
+        jw_raw(out, v->voice_members);
     for (struct state_member *m; list && (m = map_next(&s->members, &cursor));)
         if (m != v->self && is_listed(s, v, m))
             jw_raw(out, m->json);
@@ -51,8 +53,7 @@ static void members_write(const struct guild_state *s, const struct guild_create
 
 void guild_state_write_create(const struct guild_state *s, const struct guild_create_view *v, struct buf *out)
 {
-    static const char *const empty[] = {"threads", "voice_states", "stage_instances", "guild_scheduled_events",
-                                        "soundboard_sounds"};
+    static const char *const empty[] = {"threads", "stage_instances", "guild_scheduled_events", "soundboard_sounds"};
 
     jw_obj(out);
     json_members_copy(out, s->json, NULL, 0);
@@ -66,6 +67,7 @@ void guild_state_write_create(const struct guild_state *s, const struct guild_cr
         jw_karr(out, empty[i]);
         jw_arr_end(out);
     }
+    jw_kraw(out, "voice_states", v->voice_states.n ? v->voice_states : STR("[]"));
     jw_kraw(out, "presences", v->presences.n ? v->presences : STR("[]"));
     jw_kraw(out, "joined_at", json_member(v->self->json, STR("joined_at")));
     jw_ki64(out, "member_count", s->member_count);

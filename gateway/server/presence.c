@@ -8,6 +8,7 @@
 #include "platform/base/jw.h"
 #include "platform/base/limits.h"
 #include "platform/base/mem.h"
+#include "platform/base/snowflake.h"
 #include "platform/io/co.h"
 #include "platform/protocol/intents.h"
 #include "platform/protocol/json_text.h"
@@ -325,7 +326,11 @@ void presence_changed(struct entries_user *u, struct str old, void *topic)
     if (!t->sub_count || t->state != TOPIC_LIVE || t->stale)
         return;
     presence_write(&data, u->user_id, t->id, buf_str(&value));
-    struct event e = {.topic = t->id, .type = EVENT_PRESENCE_UPDATE, .user_id = u->user_id, .data = buf_str(&data)};
+    struct event e = {.id = snowflake_next(),
+                      .topic = t->id,
+                      .type = EVENT_PRESENCE_UPDATE,
+                      .user_id = u->user_id,
+                      .data = buf_str(&data)};
     dispatch_event(t, &e);
 }
 

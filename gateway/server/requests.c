@@ -166,22 +166,38 @@ int sounds_request_read(const struct json_t *d, struct guilds_request *ret)
     return 0;
 }
 
-int channel_info_request_read(const struct json_t *d, uint64_t *ret_guild_id)
+int channel_info_request_read(const struct json_t *d, struct channel_info_request *ret)
 {
     const json_t *fields = json_object_get(d, "fields");
 
-    if (id_of(json_object_get(d, "guild_id"), ret_guild_id) < 0 || !json_is_array(fields))
+    *ret = (struct channel_info_request){0};
+    if (id_of(json_object_get(d, "guild_id"), &ret->guild_id) < 0 || !json_is_array(fields))
         return GATEWAY_CLOSE_UNKNOWN_OPCODE;
+    for (size_t i = 0; i < json_array_size(fields); i++) {
+        struct str name = text_of(json_array_get(fields, i));
+        ret->status |= str_eq(name, STR("status"));
+        ret->voice_start_time |= str_eq(name, STR("voice_start_time"));
+    }
     return 0;
 }
 
-int voice_state_read(const struct json_t *d)
+static int flag_read(const json_t *d, const char *key, bool *ret)
+{
+    const json_t *v = json_object_get(d, key);
+
+    *ret = json_is_true(v);
+    return !v || json_is_null(v) || json_is_boolean(v) ? 0 : -EINVAL;
+}
+
+int voice_state_read(const struct json_t *d, struct voice_state_request *ret)
 {
     const json_t *guild = json_object_get(d, "guild_id"), *channel = json_object_get(d, "channel_id");
-    uint64_t id;
 
-    if (!json_is_object(d) || (guild && !json_is_null(guild) && id_of(guild, &id) < 0) ||
-        (channel && !json_is_null(channel) && id_of(channel, &id) < 0))
+    *ret = (struct voice_state_request){0};
+    if (!json_is_object(d) || (guild && !json_is_null(guild) && id_of(guild, &ret->guild_id) < 0) ||
+        (channel && !json_is_null(channel) && id_of(channel, &ret->channel_id) < 0) ||
+        flag_read(d, "self_mute", &ret->self_mute) < 0 || flag_read(d, "self_deaf", &ret->self_deaf) < 0 ||
+        flag_read(d, "self_video", &ret->self_video) < 0)
         return GATEWAY_CLOSE_UNKNOWN_OPCODE;
     return 0;
 }

@@ -45,7 +45,16 @@ struct guilds_request {
 /* Op 31: {guild_ids}. */
 int sounds_request_read(const struct json_t *d, struct guilds_request *ret);
 /* Op 43: {guild_id, fields}. */
-int channel_info_request_read(const struct json_t *d, uint64_t *ret_guild_id);
+struct channel_info_request {
+    uint64_t guild_id;
+    bool status, voice_start_time; /* the fields asked for; unknown ones are not answered */
+};
+int channel_info_request_read(const struct json_t *d, struct channel_info_request *ret);
 
-/* Op 4: {guild_id, channel_id, self_mute, self_deaf}. */
-int voice_state_read(const struct json_t *d);
+/* Op 4. */
+struct voice_state_request {
+    uint64_t guild_id;   /* 0: none */
+    uint64_t channel_id; /* 0: leaves */
+    bool self_mute, self_deaf, self_video;
+};
+int voice_state_read(const struct json_t *d, struct voice_state_request *ret);

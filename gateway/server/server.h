@@ -29,6 +29,7 @@
 struct gateway {
     struct gateway_options options; /* its strings are below */
     char *base_id, *node_id, *public_url;
+    char *voice_endpoint; /* NULL: there is no media server */
     const struct ports *ports;
     struct encoded_log log;
     struct gateway_control *control; /* control.c */
@@ -179,6 +180,7 @@ struct session {
     int64_t since_ms, detached_ms;
     unsigned requests, requests_open; /* op 8 under way; the same and those that wait */
     struct session_presence presence;
+    struct session_voice voice;
     /* guilds to be loaded and announced (loader.c) */
     struct load {
         uint64_t guild_id;
@@ -318,6 +320,10 @@ void topic_sub_remove(struct sub *sub);
  */
 /* Applies the event to the topic's state and sends it to those who may have it. */
 void dispatch_event(struct topic *t, const struct event *e);
+/* VOICE_STATE_UPDATE: `now` to the user and to those who see the channel `to`, `gone` to others who see `from`. 0: no
+ * channel. */
+void dispatch_voice_state(struct topic *t, uint64_t user_id, uint64_t from, uint64_t to, struct str now,
+                          struct str gone);
 /* GUILD_CREATE to a new sub. */
 void dispatch_guild_create(struct sub *sub, bool startup);
 /* A new sub of a session that knows the guild: what it sees, without telling. */

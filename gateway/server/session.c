@@ -59,6 +59,7 @@ struct session *session_new(struct gateway *g, const char *id)
     list_init(&s->item);
     list_init(&s->out_item);
     list_init(&s->presence.held_item);
+    list_init(&s->voice.requests);
     smap_put(&g->sessions, str_c(s->id), s);
     metric_add(&sessions_gauge, 1);
     return s;
@@ -85,6 +86,7 @@ void session_unref(struct session *s)
     CHECK(s->ended && list_empty(&s->subs));
     presence_end(s);
     session_known_forget(s);
+    voice_end(s);
     mem_free(s->token);
     mem_free(s->loads);
     mem_free(s);

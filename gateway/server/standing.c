@@ -4,13 +4,12 @@
 
 #include "gateway/server/server.h"
 #include "platform/base/clock.h"
-#include "platform/base/jw.h"
 #include "platform/base/limits.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
 #include "platform/base/snowflake.h"
-#include "platform/io/co.h"
+#include "platform/ports/entries.h"
 #include "platform/protocol/envelope.h"
 #include "platform/protocol/json_text.h"
 
@@ -285,6 +284,7 @@ static void own_mark(struct topic *t)
     for (struct entries_user *u; (u = map_next(&e->users, &cursor));)
         if (entries_value(e, u->user_id, self, &version).p)
             presence_mark(t, u->user_id, false);
+    voice_own_check(t);
 }
 
 static int kind_load(struct topic *t, enum kv_kind kind)
@@ -303,24 +303,17 @@ static int kind_load(struct topic *t, enum kv_kind kind)
     return r;
 }
 
+void standing_reload(struct topic *t, enum kv_kind kind)
+{
+    (void)kind_load(t, kind);
+}
+
 void standing_load(struct topic *t)
 {
     for (int kind = 0; kind < KV_KINDS; kind++)
         (void)kind_load(t, (enum kv_kind)kind);
     own_mark(t);
     behind(t, LIMIT_STANDING_GAP_MS);
-}
-
-/* {"kind":0,"version":7,"field":"1:2","value":{}}; without value: removed */
-static void event_write(struct buf *out, const struct kv_change *c, uint64_t version)
-{
-    jw_obj(out);
-    jw_ku64(out, "kind", c->kind);
-    jw_ku64(out, "version", version);
-    jw_kstr(out, "field", c->field);
-    if (c->value.n)
-        jw_kraw(out, "value", c->value);
-    jw_obj_end(out);
 }
 
 static void apply(struct topic *t, const struct kv_change *c, uint64_t version)
@@ -348,23 +341,6 @@ void standing_deliver(struct topic *t, const struct event *e)
         presence_mark(t, user_id, false); /* somebody took this node for dead */
 }
 
-/* To all who follow the guild but this node. Not confirmed is not worse than lost: the versions tell. */
-static void publish(struct topic *t, struct arena *a, const struct kv_change *c, struct kv_route *route)
-{
-    BUF_AUTO struct buf data = {0};
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < route->node_count; i++)
-        if (strcmp(route->node_ids[i], t->g->node_id) != 0)
-            route->node_ids[count++] = route->node_ids[i];
-    if (!count)
-        return;
-    event_write(&data, c, route->number);
-    struct event e = {
-        .id = snowflake_next(), .topic = t->id, .type = EVENT_CONTROL_ENTRY, .data = arena_str(a, buf_str(&data))};
-    (void)bus_publish(t->g->ports->bus, &e, route->node_ids, count);
-}
-
 int standing_change(struct topic *t, const struct kv_change *change)
 {
     struct arena a = {0};
@@ -376,7 +352,7 @@ int standing_change(struct topic *t, const struct kv_change *change)
         metric_add(&changes, 1);
         if (incarnation == t->g->incarnation && !t->stale)
             apply(t, change, route.number);
-        publish(t, &a, change, &route);
+        entries_publish(t->g->ports, &a, change, &route, t->g->node_id);
     }
     arena_done(&a);
     return r;

@@ -46,6 +46,7 @@ struct standing *standing_new(struct topic *t);
 void standing_free(struct standing *s); /* NULL is fine */
 /* Coroutine. Reads both kinds; what cannot be read now is read later. */
 void standing_load(struct topic *t);
+void standing_reload(struct topic *t, enum kv_kind kind);      /* the same for one */
 void standing_deliver(struct topic *t, const struct event *e); /* EVENT_CONTROL_ENTRY */
 /* Coroutine: kv, this node's copy, the other nodes. 0, -EALREADY, -EAGAIN, -EHOSTDOWN as kv_entry_change. The topic is
  * pinned by the caller. */
@@ -80,4 +81,20 @@ void presence_add(const struct topic *t, uint64_t user_id, struct buf *array);
 
 /* --- voice.c ---------------------------------------------------------------------------------------------------------
  */
+struct session_voice {
+    struct list requests; /* op 4 that wait for the one under way */
+    bool running;
+};
+
+/* Op 4. 0 or a close code. */
+int voice_update(struct session *s, const struct json_t *d);
+void voice_end(struct session *s);
+/* The session came to the guild or left it. */
+void voice_sub_changed(struct topic *t, const struct session *s);
+/* Entries of this node without a session, or that kv forgot. */
+void voice_own_check(struct topic *t);
 void voice_changed(struct entries_user *u, struct str old, void *topic);
+void voice_channel_gone(struct topic *t, uint64_t channel_id); /* still in the guild's state */
+/* GUILD_CREATE's `voice_states`, a JSON array, and the members of them but the session's own, elements of one. */
+void voice_lists_write(const struct sub *sub, struct buf *states, struct buf *members);
+int64_t voice_start_s(const struct topic *t, uint64_t channel_id);

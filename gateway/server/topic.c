@@ -408,6 +408,7 @@ struct sub *topic_sub_add(struct topic *t, struct session *s, struct state_membe
         t->logged++;
         session_log_topic(t);
     }
+    voice_sub_changed(t, s);
     list_remove(&t->idle_item);
     return sub;
 }
@@ -416,6 +417,7 @@ void topic_sub_remove(struct sub *sub)
 {
     struct topic *t = sub->topic;
     uint64_t user_id = sub->user_id;
+    const struct session *s = sub->session;
 
     t->subs[sub->index] = t->subs[--t->sub_count];
     t->subs[sub->index]->index = sub->index;
@@ -429,6 +431,7 @@ void topic_sub_remove(struct sub *sub)
         mem_free(sub->visible);
     mem_free(sub);
     presence_mark(t, user_id, true);
+    voice_sub_changed(t, s);
     topic_settle(t);
 }
 

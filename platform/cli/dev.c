@@ -165,6 +165,7 @@ static int begin(struct buf *err)
                                 .heartbeat_interval_ms = (int)setting_int(SETTING_heartbeat_interval_ms),
                                 .compression_contexts = setting_bool(SETTING_compression_contexts),
                                 .limits = setting_bool(SETTING_limits),
+                                .voice_endpoint = setting_str(SETTING_voice_endpoint),
                                 .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};
     int r = 0;
     if (serve_path(SETTING_seed))

@@ -75,6 +75,7 @@ static int begin(struct buf *err)
                                 .on_drained = drained,
                                 .limits = setting_bool(SETTING_limits),
                                 .guilds_per_session = (unsigned)setting_int(SETTING_guilds_per_session),
+                                .voice_endpoint = setting_str(SETTING_voice_endpoint),
                                 .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency)};
     int r = gateway_new(&o, &gateway);
     if (r == 0) {

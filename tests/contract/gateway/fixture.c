@@ -269,7 +269,7 @@ json_t *client_event(struct client *c, const char *type)
     for (json_t *p; (p = client_next(c));)
         if (strcmp(text_at(p, "t"), type) == 0)
             return json_object_get(p, "d");
-    fail_msg("%s did not come (close code %d)", type, c->code);
+    fail_msg("%s did not come (close code %d, client at s %llu)", type, c->code, (unsigned long long)c->seq);
     return NULL;
 }
 

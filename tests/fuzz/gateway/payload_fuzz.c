@@ -35,6 +35,7 @@ static void requests(const json_t *d)
     struct identify_request identify;
     struct resume_request resume;
     struct members_request members;
+    struct voice_state_request voice;
 
     if (identify_read(d, &a, &identify) == 0)
         CHECK(identify.shard < identify.shard_count && identify.large_threshold >= 50 && identify.token.p);
@@ -43,7 +44,7 @@ static void requests(const json_t *d)
     if (members_request_read(d, &a, &members) == 0)
         CHECK(members.guild_id && members.user_count <= MEMBERS_REQUEST_USERS_MAX && members.limit <= 100);
     presence(d);
-    (void)voice_state_read(d);
+    (void)voice_state_read(d, &voice);
     arena_done(&a);
 }
 

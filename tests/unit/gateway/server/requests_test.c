@@ -128,9 +128,10 @@ static void members_fields(void **state)
 static void voice_fields(void **state)
 {
     (void)state;
+    struct voice_state_request r;
     json_t *voice = tree("{\"guild_id\":\"1\",\"channel_id\":null}"), *no_voice = tree("{\"guild_id\":\"x\"}");
-    assert_int_equal(voice_state_read(voice), 0);
-    assert_int_equal(voice_state_read(no_voice), GATEWAY_CLOSE_UNKNOWN_OPCODE);
+    assert_int_equal(voice_state_read(voice, &r), 0);
+    assert_int_equal(voice_state_read(no_voice, &r), GATEWAY_CLOSE_UNKNOWN_OPCODE);
     json_decref(voice), json_decref(no_voice);
 }
 
