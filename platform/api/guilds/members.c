@@ -4,6 +4,7 @@
 #include "platform/api/form.h"
 #include "platform/api/guilds/audit.h"
 #include "platform/api/guilds/guilds.h"
+#include "platform/api/guilds/voice.h"
 #include "platform/api/handlers.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
@@ -99,6 +100,7 @@ struct member_change {
     struct hierarchy mine, theirs;
     struct member m, before;
     bool self;
+    struct voice_change voice;
 };
 
 static enum api_error change_begin(struct api_ctx *x, uint64_t user_id, uint64_t needed, struct member_change *ret)
@@ -206,18 +208,9 @@ static enum api_error timeout_change(struct api_ctx *x, struct member_change *ch
     return API_OK;
 }
 
-/* mute and deaf are kept for when the member is in a voice channel; to be moved it must be in one. */
-static enum api_error voice_change(struct api_ctx *x, struct member_change *ch)
+static enum api_error voice_part(struct api_ctx *x, struct member_change *ch)
 {
-    uint64_t channel_id = 0;
-
-    if (form_bool(x, "mute", FORM_OPTIONAL, &ch->m.mute) && !holds(ch, PERMISSION_MUTE_MEMBERS))
-        return API_ERROR_MISSING_PERMISSIONS;
-    if (form_bool(x, "deaf", FORM_OPTIONAL, &ch->m.deaf) && !holds(ch, PERMISSION_DEAFEN_MEMBERS))
-        return API_ERROR_MISSING_PERMISSIONS;
-    if (form_id(x, "channel_id", FORM_OPTIONAL, &channel_id))
-        return holds(ch, PERMISSION_MOVE_MEMBERS) ? API_ERROR_TARGET_NOT_IN_VOICE : API_ERROR_MISSING_PERMISSIONS;
-    return form_result(x);
+    return voice_change_read(x, ch->access.permissions, &ch->m, &ch->voice);
 }
 
 static enum api_error flags_change(struct api_ctx *x, struct member_change *ch)
@@ -246,7 +239,7 @@ static enum api_error change_commit(struct api_ctx *x, const struct member_chang
 enum api_error guild_member_modify(struct api_ctx *x)
 {
     static enum api_error (*const parts[])(struct api_ctx *, struct member_change *) = {
-        nick_change, roles_change, timeout_change, voice_change, flags_change};
+        nick_change, roles_change, timeout_change, voice_part, flags_change};
     struct member_change ch;
     enum api_error e = change_begin(x, x->ids[1], 0, &ch);
 
@@ -254,6 +247,8 @@ enum api_error guild_member_modify(struct api_ctx *x)
         e = parts[i](x, &ch);
     if (e == API_OK)
         e = change_commit(x, &ch);
+    if (e == API_OK)
+        voice_change_apply(x, &ch.m, &ch.voice);
     if (e == API_OK)
         member_write(api_out(x), &ch.m, true);
     return e;
