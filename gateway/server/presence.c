@@ -136,7 +136,7 @@ void presence_mark(struct topic *t, uint64_t user_id, bool later)
 {
     struct standings *n = t->g->standings;
 
-    if (t->g->stopping || !t->standing)
+    if (t->g->stopping || !t->standing || t->state != TOPIC_LIVE)
         return;
     struct dirty *d = map_get(&t->standing->dirty, user_id);
     if (d && d->putting) {

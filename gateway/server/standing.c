@@ -308,12 +308,35 @@ void standing_reload(struct topic *t, enum kv_kind kind)
     (void)kind_load(t, kind);
 }
 
-void standing_load(struct topic *t)
+static void take(struct topic *t, const struct kv_entries *read)
 {
     for (int kind = 0; kind < KV_KINDS; kind++)
-        (void)kind_load(t, (enum kv_kind)kind);
+        if (read)
+            entries_load(&t->standing->kinds[kind], read[kind].list, read[kind].count, read[kind].version,
+                         on_kind[kind], t);
+        else
+            t->standing->kinds[kind].lost = true;
+}
+
+void standing_begin(struct topic *t)
+{
     own_mark(t);
     behind(t, LIMIT_STANDING_GAP_MS);
+}
+
+void standing_load(struct gateway *g, struct topic **topics, unsigned count)
+{
+    struct arena a = {0};
+    uint64_t incarnation = g->incarnation, *ids = ARENA_ARRAY(&a, uint64_t, count + 1);
+    struct kv_entries *read = ARENA_ARRAY(&a, struct kv_entries, (size_t)count * KV_KINDS + 1);
+
+    for (unsigned i = 0; i < count; i++)
+        ids[i] = topics[i]->id;
+    int r = kv_entries_load(g->ports->kv, &a, ids, count, read);
+    bool good = r == 0 && incarnation == g->incarnation;
+    for (unsigned i = 0; i < count; i++)
+        take(topics[i], good ? read + (size_t)i * KV_KINDS : NULL);
+    arena_done(&a);
 }
 
 static void apply(struct topic *t, const struct kv_change *c, uint64_t version)

@@ -119,6 +119,8 @@ static void topic_begin(struct topic *t, uint64_t number)
         held_drop(t, h);
     }
     t->state = TOPIC_LIVE;
+    if (t->standing)
+        standing_begin(t);
     topic_wake(t, 0);
     topic_drain(t);
 }
@@ -147,7 +149,7 @@ static int topic_load(struct topic *t)
     if (r == 0 && !t->is_user)
         r = guild_load(t);
     if (r == 0 && t->standing)
-        standing_load(t);
+        standing_load(t->g, &t, 1);
     if (r == 0 && (t->stale || t->overflow))
         r = -EAGAIN;
     if (r < 0)
@@ -221,6 +223,8 @@ static void preload_run(struct preload *p, uint64_t user_id, unsigned list_max)
 
     if (r == 0)
         r = store_guild_snapshots(ports->db, &a, p->ids, p->count, user_id, list_max, &snaps, &count);
+    if (r == 0)
+        standing_load(p->g, p->topics, p->count);
     if (r == 0)
         preload_all(p, snaps, count);
     for (unsigned i = 0; i < p->count && r < 0; i++)

@@ -144,7 +144,7 @@ static void errand_run(void *arg)
 
 static void errand_send(struct topic *t, uint64_t user_id, struct str session_id)
 {
-    if (t->g->stopping || t->stale || session_id.n > SESSION_ID_CHARS)
+    if (t->g->stopping || t->stale || t->state != TOPIC_LIVE || session_id.n > SESSION_ID_CHARS)
         return;
     struct errand *e = MEM_NEW(struct errand);
     *e = (struct errand){.topic = t, .user_id = user_id};

@@ -80,6 +80,13 @@ int kv_entry_change(struct kv *kv, struct arena *a, const struct kv_change *chan
 /* All of one kind, in no order, and the version they are true at. */
 int kv_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
                     unsigned *ret_count, uint64_t *ret_version);
+/* Both kinds of many topics at once: ret[topic index * KV_KINDS + kind]. */
+struct kv_entries {
+    struct kv_entry *list;
+    unsigned count;
+    uint64_t version;
+};
+int kv_entries_load(struct kv *kv, struct arena *a, const uint64_t *topics, unsigned count, struct kv_entries *ret);
 /* One field. -ENOENT. */
 int kv_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field, struct str *ret);
 int kv_entries_count(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);

@@ -91,6 +91,11 @@ int kv_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t 
     return kv->ops->entries_list(kv, a, kind, topic, ret, ret_count, ret_version);
 }
 
+int kv_entries_load(struct kv *kv, struct arena *a, const uint64_t *topics, unsigned count, struct kv_entries *ret)
+{
+    return count ? kv->ops->entries_load(kv, a, topics, count, ret) : 0;
+}
+
 int kv_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field, struct str *ret)
 {
     return kv->ops->entry_get(kv, a, kind, topic, field, ret);

@@ -473,6 +473,7 @@ struct kv *kv_memory_open(void)
         .topic_events = topic_events,
         .entry_change = kv_memory_entry_change,
         .entries_list = kv_memory_entries_list,
+        .entries_load = kv_memory_entries_load,
         .entry_get = kv_memory_entry_get,
         .entries_count = kv_memory_entries_count,
         .entries_versions = kv_memory_entries_versions,

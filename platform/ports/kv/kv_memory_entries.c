@@ -89,6 +89,17 @@ int kv_memory_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, ui
     return 0;
 }
 
+int kv_memory_entries_load(struct kv *kv, struct arena *a, const uint64_t *topics, unsigned count,
+                           struct kv_entries *ret)
+{
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned kind = 0; kind < KV_KINDS; kind++) {
+            struct kv_entries *e = &ret[i * KV_KINDS + kind];
+            (void)kv_memory_entries_list(kv, a, (enum kv_kind)kind, topics[i], &e->list, &e->count, &e->version);
+        }
+    return 0;
+}
+
 int kv_memory_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field,
                         struct str *ret)
 {

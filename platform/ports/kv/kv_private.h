@@ -19,6 +19,7 @@ struct kv_ops {
     int (*entry_change)(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret);
     int (*entries_list)(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
                         unsigned *ret_count, uint64_t *ret_version);
+    int (*entries_load)(struct kv *kv, struct arena *a, const uint64_t *topics, unsigned count, struct kv_entries *ret);
     int (*entry_get)(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field,
                      struct str *ret);
     int (*entries_count)(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);
@@ -69,6 +70,8 @@ void kv_memory_entries_free(struct map *map);
 int kv_memory_entry_change(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret);
 int kv_memory_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
                            unsigned *ret_count, uint64_t *ret_version);
+int kv_memory_entries_load(struct kv *kv, struct arena *a, const uint64_t *topics, unsigned count,
+                           struct kv_entries *ret);
 int kv_memory_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field,
                         struct str *ret);
 int kv_memory_entries_count(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);

@@ -288,6 +288,7 @@ struct kv *kv_redis_open(const char *url, struct buf *err)
         .topic_events = kv_redis_topic_events,
         .entry_change = kv_redis_entry_change,
         .entries_list = kv_redis_entries_list,
+        .entries_load = kv_redis_entries_load,
         .entry_get = kv_redis_entry_get,
         .entries_count = kv_redis_entries_count,
         .entries_versions = kv_redis_entries_versions,

@@ -63,6 +63,8 @@ void kv_redis_route_take(struct kv_redis *k, struct arena *a, uint64_t topic, co
 int kv_redis_entry_change(struct kv *kv, struct arena *a, const struct kv_change *change, struct kv_route *ret);
 int kv_redis_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct kv_entry **ret,
                           unsigned *ret_count, uint64_t *ret_version);
+int kv_redis_entries_load(struct kv *kv, struct arena *a, const uint64_t *topics, unsigned count,
+                          struct kv_entries *ret);
 int kv_redis_entry_get(struct kv *kv, struct arena *a, enum kv_kind kind, uint64_t topic, struct str field,
                        struct str *ret);
 int kv_redis_entries_count(struct kv *kv, enum kv_kind kind, uint64_t topic, unsigned *ret);

@@ -83,6 +83,71 @@ int kv_redis_entries_list(struct kv *kv, struct arena *a, enum kv_kind kind, uin
     return 0;
 }
 
+/* --- many topics, one wait --- */
+
+static const char load_script[] = "return {redis.call('GET', KEYS[2]) or '0', redis.call('HGETALL', KEYS[1]), "
+                                  "redis.call('GET', KEYS[4]) or '0', redis.call('HGETALL', KEYS[3])}";
+
+struct load {
+    struct co *co;
+    struct arena *arena;
+    struct kv_entries *ret;
+    unsigned running;
+    int error;
+};
+
+struct load_one {
+    struct load *load;
+    unsigned i;
+};
+
+static void load_done(int error, const struct redis_reply *reply, void *arg)
+{
+    struct load_one *one = arg;
+    struct load *l = one->load;
+    int r = kv_redis_check(error, reply);
+
+    for (unsigned kind = 0; r == 0 && kind < KV_KINDS; kind++) {
+        struct kv_entries *e = &l->ret[one->i * KV_KINDS + kind];
+        const struct redis_reply *pairs = redis_reply_at(reply, 2 * kind + 1);
+        e->version = (uint64_t)redis_reply_int(redis_reply_at(reply, 2 * kind));
+        e->count = (unsigned)redis_reply_count(pairs) / 2;
+        e->list = ARENA_ARRAY(l->arena, struct kv_entry, e->count + 1);
+        for (unsigned n = 0; n < e->count; n++) {
+            e->list[n].field = arena_str(l->arena, redis_reply_str(redis_reply_at(pairs, 2 * n)));
+            e->list[n].value = arena_str(l->arena, redis_reply_str(redis_reply_at(pairs, 2 * n + 1)));
+        }
+    }
+    if (r < 0)
+        l->error = r;
+    if (--l->running == 0)
+        co_resume(l->co);
+}
+
+int kv_redis_entries_load(struct kv *kv, struct arena *a, const uint64_t *topics, unsigned count,
+                          struct kv_entries *ret)
+{
+    struct kv_redis *k = kv_redis_of(kv);
+    struct load l = {.co = co_self(), .arena = a, .ret = ret};
+    struct load_one *ones = ARENA_ARRAY(a, struct load_one, count);
+
+    if (!*k->incarnation)
+        return -EHOSTDOWN;
+    for (unsigned from = 0; from < count && l.error == 0; from += KV_AT_ONCE) {
+        unsigned to = count - from > KV_AT_ONCE ? from + KV_AT_ONCE : count;
+        l.running = to - from;
+        for (unsigned i = from; i < to; i++) {
+            struct str keys[2 * KV_KINDS];
+            for (unsigned kind = 0; kind < KV_KINDS; kind++)
+                keys_fill(k, a, (enum kv_kind)kind, topics[i], keys + 2 * (size_t)kind);
+            ones[i] = (struct load_one){&l, i};
+            redis_script(k->redis, load_script, 2 * KV_KINDS, 2 * KV_KINDS, keys, KV_COMMAND_MS, load_done, &ones[i]);
+        }
+        co_suspend();
+    }
+    return l.error;
+}
+
 static int command(struct kv_redis *k, int argc, const struct str *argv, struct redis_reply **ret)
 {
     if (!*k->incarnation || redis_await(k->redis, argc, argv, ret) < 0)

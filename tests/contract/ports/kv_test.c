@@ -300,6 +300,13 @@ static void entries(void)
     expect_int(kv_entry_get(kv, &a, KV_VOICE, 901, STR("x"), &got), 0);
     expect_true(str_eq(got, STR("one")));
     expect_int(kv_entry_get(kv, &a, KV_PRESENCE, 901, STR("x"), &got), -ENOENT);
+    struct kv_entries both[2 * KV_KINDS];
+    expect_int(kv_entries_load(kv, &a, topics, 2, both), 0);
+    expect_int(both[KV_VOICE].count, 0);
+    expect_int(both[KV_KINDS + KV_PRESENCE].count, 0);
+    expect_int(both[KV_KINDS + KV_VOICE].count, 2);
+    expect_int(both[KV_KINDS + KV_VOICE].version, 2);
+    expect_true(str_eq(value_of(both[KV_KINDS + KV_VOICE].list, 2, "x"), STR("one")));
     expect_int(change(kv, &a, "x", "", &r), 0);
     expect_int(kv_entries_count(kv, KV_VOICE, 901, &count), 0);
     expect_int(count, 1);
