@@ -47,12 +47,12 @@ static void members(const json_t *d)
 static void others(const json_t *d)
 {
     struct guilds_request guilds;
-    uint64_t guild_id = 0;
+    struct channel_info_request info;
 
     if (sounds_request_read(d, &guilds) == 0)
         CHECK(guilds.guild_count <= GUILDS_REQUEST_MAX);
-    if (channel_info_request_read(d, &guild_id) == 0)
-        CHECK(guild_id);
+    if (channel_info_request_read(d, &info) == 0)
+        CHECK(info.guild_id);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
