@@ -398,7 +398,7 @@ static void waits_for_a_broker_that_is_away(void)
     UNTIL(removed == 42);
     int64_t began = clock_mono_ms();
     close_both();
-    assert_true(clock_mono_ms() - began < 1000);
+    assert_true(clock_mono_ms() - began < 5000);
 }
 ON_LOOP(waits_for_a_broker_that_is_away)
 

@@ -204,9 +204,9 @@ class Heartbeats(Case):
     def test_silence_ends_the_connection(self):
         connection = self.session()
         began = time.monotonic()
-        code = connection.closed(5)
+        code = connection.closed(20)
         self.assertNotIn(code, (1000, 1001), "this would end the session")
-        self.assertTrue(0.5 <= time.monotonic() - began <= 3, time.monotonic() - began)
+        self.assertTrue(0.5 <= time.monotonic() - began <= 15, time.monotonic() - began)
         again = self.connect(connection.ready["resume_gateway_url"])
         again.resume(self.seed.tokens["pingbot"], connection.ready["session_id"], connection.seq)
         again.event("RESUMED")

@@ -442,7 +442,7 @@ static void without_redis_every_call_says_so(void)
     expect_int(kv_topic_next(kv, &a, 1, 1, &r), -EHOSTDOWN);
     expect_int(kv_lease_take(kv, "x", "y", 100, &epoch), -EHOSTDOWN);
     expect_int(kv_get(kv, &a, "x", &got), -EHOSTDOWN);
-    expect_true(clock_mono_ms() - begun < 10000);
+    expect_true(clock_mono_ms() - begun < 25000);
     expect_true(!kv_ready(kv));
     co_work(start_work, "redis");
     for (int i = 0; !kv_ready(kv) && i < 200; i++)

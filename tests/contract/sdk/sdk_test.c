@@ -216,7 +216,8 @@ static void another_takes_over_from_a_killed_worker(void)
     int64_t killed = clock_mono_ms();
     publish(48);
     expect_true(wait_handled(w, 2, 96, 15000));
-    expect_true(clock_mono_ms() - killed < TAKEOVER_MS + 1500); /* the events themselves take a little */
+    expect_true(clock_mono_ms() - killed <
+                TAKEOVER_MS + 6000); /* the events themselves take a little, a busy machine more */
     expect_int(out_of_order, 0);
     worker_end(&w[1], SIGTERM);
     end();

@@ -39,7 +39,7 @@ static void a_lock_is_not_waited_for_forever(void)
     }
     int64_t start_ms = clock_mono_ms();
     expect_int(run_sql("INSERT INTO things (id) VALUES (1)"), -EAGAIN);
-    expect_true(since(start_ms) > 2000 && since(start_ms) < 4000 && !released);
+    expect_true(since(start_ms) > 2000 && since(start_ms) < 7500 && !released);
     sqlite3_close(other);
     co_group_wait(&g);
     expect_int(run_sql("INSERT INTO things (id) VALUES (1)"), 0);
@@ -65,9 +65,9 @@ static void a_statement_does_not_run_forever(void)
     co_sleep(200);
     for (int i = 0; i < 200; i++)
         expect_int(count_things(), 0);
-    expect_true(since(start_ms) < 4000);
+    expect_true(since(start_ms) < 7000);
     co_group_wait(&g);
-    expect_true(since(start_ms) > 7000 && since(start_ms) < 10000);
+    expect_true(since(start_ms) > 7000 && since(start_ms) < 20000);
     db_close();
 }
 
@@ -234,10 +234,10 @@ static void a_server_that_says_nothing_is_given_up(void)
     backends_signal(SIGSTOP);
     int64_t start_ms = clock_mono_ms();
     expect_int(run_sql("INSERT INTO things (id) VALUES (1)"), -EHOSTDOWN);
-    expect_true(since(start_ms) > 9000 && since(start_ms) < 12000);
+    expect_true(since(start_ms) > 9000 && since(start_ms) < 25000);
     start_ms = clock_mono_ms();
     expect_true(count_things() >= 0); /* on a new connection */
-    expect_true(since(start_ms) < 12000);
+    expect_true(since(start_ms) < 25000);
     backends_signal(SIGCONT);
     expect_int(run_sql("INSERT INTO things (id) VALUES (2)"), 0);
     db_close();
@@ -254,7 +254,7 @@ static void nobody_there(void)
     expect_int(count_things(), -1);
     expect_int(run_sql("INSERT INTO things (id) VALUES (1)"), -EHOSTDOWN);
     expect_true(!sql_ready(db));
-    expect_true(since(start_ms) < 15000);
+    expect_true(since(start_ms) < 30000);
     expect_int(sql_script(db, "SELECT 1"), -EHOSTDOWN);
     db_close();
 }

@@ -582,7 +582,7 @@ static void does_not_wait_for_the_deaf(void)
     began = clock_mono_ms();
     ws_client_close(me.ws, 4000, "");
     UNTIL(me.closed);
-    assert_in_range(clock_mono_ms() - began, LIMIT_WS_CLIENT_CLOSE_MS - 100, LIMIT_WS_CLIENT_CLOSE_MS + 1000);
+    assert_in_range(clock_mono_ms() - began, LIMIT_WS_CLIENT_CLOSE_MS - 100, LIMIT_WS_CLIENT_CLOSE_MS + 10000);
     assert_int_equal(me.code, 4000);
     ws_raw_stop();
 }
