@@ -29,14 +29,20 @@ nodes_configure() {
     local name scheme=http ws=ws
     for name in API_PORT GATEWAY_0_PORT GATEWAY_1_PORT PROXY_PORT SHARD_0_PORT SHARD_1_PORT; do port_choose $name; done
     [ -n "${SECRET:-}" ] || setting_keep SECRET "$(random_text)$(random_text)"
+    [ -n "${CONTROL_SECRET:-}" ] || setting_keep CONTROL_SECRET "$(random_text)"
     [ "$TLS" = off ] || scheme=https ws=wss
     # Secrets travel in the environment: a command line is readable for every user of the machine.
-    export GUILDHALL_SECRET=$SECRET DATABASE_URL REDIS_URL AMQP_URL
+    export GUILDHALL_SECRET=$SECRET GUILDHALL_CONTROL_SECRET=$CONTROL_SECRET DATABASE_URL REDIS_URL AMQP_URL
     API_URL=$scheme://127.0.0.1:$API_PORT/api
     PROXY_URL=http://127.0.0.1:$PROXY_PORT/api
     GATEWAY_0_URL=$ws://127.0.0.1:$GATEWAY_0_PORT/gateway
     GATEWAY_1_URL=$ws://127.0.0.1:$GATEWAY_1_PORT/gateway
     export PROXY_URL
+    # What `guildhall ctl` needs to find and ask the processes.
+    (umask 077 && {
+        printf 'redis_url = %s\ncontrol_secret = %s\n' "$REDIS_URL" "$CONTROL_SECRET"
+        [ "$TLS" = off ] || printf 'upstream_ca = %s\n' "$(realpath -m "$data")/tls/ca.pem"
+    } >"$data/ctl.conf")
 }
 
 # node_command NAME: sets `command` and `health`, the base URL of its /readyz (empty: it has none).

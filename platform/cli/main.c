@@ -54,11 +54,12 @@ static const struct command {
     const char *metrics; /* components of its process */
 } commands[] = {
     {"dev", CMD_DEV, run_dev, "the whole platform in one process: a local twin for bot tests",
-     "gateway api events http sql ws"},
-    {"api", CMD_API, run_api, "HTTP API of the full stack", "api events http sql"},
-    {"gateway", CMD_GATEWAY, run_gateway, "WebSocket gateway node of the full stack", "gateway http sql ws"},
-    {"shard", CMD_SHARD, run_shard, "bot side: holds shards of a bot, feeds Redis cache and RabbitMQ", "shard cache"},
-    {"rest-proxy", CMD_PROXY, run_proxy, "bot side: HTTP proxy that owns the rate limits", "proxy http"},
+     "gateway api events http loop sql ws"},
+    {"api", CMD_API, run_api, "HTTP API of the full stack", "api events http loop sql"},
+    {"gateway", CMD_GATEWAY, run_gateway, "WebSocket gateway node of the full stack", "gateway http loop sql ws"},
+    {"shard", CMD_SHARD, run_shard, "bot side: holds shards of a bot, feeds Redis cache and RabbitMQ",
+     "shard cache loop"},
+    {"rest-proxy", CMD_PROXY, run_proxy, "bot side: HTTP proxy that owns the rate limits", "proxy http loop"},
     {"ctl", CMD_CTL, ctl_main, "operator's tools: chat, migrate, seed, token (`guildhall ctl` lists them)", ""},
 };
 

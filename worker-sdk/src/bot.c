@@ -158,7 +158,7 @@ static int connect_all(struct gh_bot *bot, struct buf *err)
     bot->partitions = partitions_start(bot, err);
     if (!bot->partitions)
         return -1;
-    metrics_show("worker");
+    metrics_show("worker loop");
     admin_check("partitions", partitions_ready, bot->partitions);
     const char *listen = setting_str(SETTING_admin_listen);
     return *listen ? admin_listen(listen, &bot->admin, err) : 0;
