@@ -424,7 +424,6 @@ static int adopt_claimed(struct adoption *a)
 static int resume_own(struct adoption *a, struct session *s)
 {
     struct str owner = STR_NONE, value;
-    struct conn *c = s->conn;
     int r;
 
     session_ref(s);
@@ -432,8 +431,8 @@ static int resume_own(struct adoption *a, struct session *s)
     if (s->ended || s->handed) {
         r = -EAGAIN;
     } else if (r == 0 && !str_eq(owner, str_c(session_log_owner(a->g)))) {
+        struct conn *c = s->conn;
         s->handed = true;
-        c = s->conn;
         session_end(s);
         if (c)
             conn_close(c, GATEWAY_CLOSE_UNKNOWN_ERROR);
@@ -444,8 +443,7 @@ static int resume_own(struct adoption *a, struct session *s)
         r = -ENOENT;
     } else {
         a->conn->step = CONN_HELLO; /* what a refusal goes back to */
-        int close = resume_local(a->conn, s, a->seq);
-        r = close;
+        r = resume_local(a->conn, s, a->seq);
     }
     session_unref(s);
     return r;

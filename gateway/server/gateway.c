@@ -49,8 +49,8 @@ static void gateway_free(struct gateway *g)
     gateway_control_stop(g);
     gateway_metrics_stop(g);
     loop_timer_free(g->tick);
+    session_log_stop(g); /* the last sessions go with it */
     standings_free(g);
-    session_log_stop(g);
     topics_free(g);
     adopt_stop(g);
     smap_done(&g->sessions);

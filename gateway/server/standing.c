@@ -60,6 +60,8 @@ void standings_free(struct gateway *g)
     size_t i = 0;
 
     presence_forget_dirty(g);
+    LIST_FOREACH_SAFE(it, &n->behind) /* topics live a moment longer */
+    list_remove(it);
     for (struct owner *o; (o = smap_next(&n->owners, &i, &name));)
         mem_free(o);
     smap_done(&n->owners);

@@ -7,7 +7,7 @@
     cut     {hold, reset}               end the client's gateway sockets; with hold, keep new ones waiting
     release                             let them through
     steer   {method, path, args}        an action of the control endpoint of every process; their answers
-    restart {kill}                      full stack: end every gateway node (kill: with SIGKILL) and start it again
+    restart {kill}                      full stack: end each gateway node (kill: with SIGKILL) and start it again
 """
 import json
 import threading

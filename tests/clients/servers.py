@@ -2,6 +2,7 @@
 import pathlib
 import signal
 import sys
+import time
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -107,10 +108,13 @@ class StackPlatform(Platform):
         return [node.ready["port"] for node in self.server.gateway]
 
     def restart_gateways(self, kill=False):
-        """All at once; each comes back behind its cutter, so under the address it had."""
-        for node in self.server.gateway:
+        """One after the other; meanwhile its address leads to the other one, as behind a balancer. (eris tries ten times
+        without a pause: with no node at all it would give its session up.)"""
+        nodes = self.server.gateway
+        for node, other, cutter in zip(nodes, reversed(nodes), self._cutters):
+            cutter.target = ("127.0.0.1", other.ready["port"])
             node.kill() if kill else node.signal(signal.SIGTERM)
-        for node, cutter in zip(self.server.gateway, self._cutters):
             node.popen.wait(20)
             node.start()
             cutter.target = ("127.0.0.1", node.ready["port"])
+            time.sleep(3 if kill else 0)  # for the records of the sessions that are the other node's now

@@ -258,13 +258,18 @@ async function checkResume(client, seen) {
 async function checkRestart(seen) {
   for (const kill of [false, true]) {
     await check(`gateway nodes ${kill ? 'killed' : 'stopped'} and started again`, async () => {
-      const before = seen.readys + seen.resumes;
-      await control({ do: 'restart', kill });
-      await until('the session', () => seen.readys + seen.resumes > before, 30000);
-      await say(ids.general, `back after kill ${kill}`);
-      await until('the message', () => heard(seen, `back after kill ${kill}`));
+      await sleep(3000); // for the record of the session, which is written every second
+      const { readys, resumes } = seen;
+      const lines = ['before', 'meanwhile', 'back'].map(line => `${line} kill ${kill}`);
+      await say(ids.general, lines[0]);
+      await Promise.all([control({ do: 'restart', kill }), sleep(300).then(() => say(ids.general, lines[1]))]);
+      await until('the session', () => seen.readys + seen.resumes > readys + resumes, 60000);
+      await say(ids.general, lines[2]);
+      await until('the message', () => heard(seen, lines[2]), 20000);
       await sleep(300);
-      assert.equal(seen.created.filter(message => message.content === `back after kill ${kill}`).length, 1);
+      const got = seen.created.map(message => message.content).filter(content => lines.includes(content));
+      assert.deepEqual(got, lines);
+      assert.equal(seen.readys, readys, 'the session was not resumed but made anew');
     });
   }
 }

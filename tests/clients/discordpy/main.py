@@ -280,13 +280,20 @@ async def check_rate_limit(client, limits):
 async def check_restart(client):
     for kill in (False, True):
         async with check(f"gateway nodes {'killed' if kill else 'stopped'} and started again"):
-            before, text = client.readys + client.resumes, f"back after kill {kill}"
-            await control("restart", kill=kill)
-            await until("the session", lambda: client.readys + client.resumes > before, 30)
-            await say(GENERAL, text)
-            await until("the message", lambda: client.heard(text))
+            await asyncio.sleep(3)  # for the record of the session, which is written every second
+            readys, resumes = client.readys, client.resumes
+            lines = [f"{line} kill {kill}" for line in ("before", "meanwhile", "back")]
+            await say(GENERAL, lines[0])
+            restart = asyncio.create_task(control("restart", kill=kill))
             await asyncio.sleep(0.3)
-            assert sum(message.content == text for message in client.created) == 1
+            await say(GENERAL, lines[1])
+            await restart
+            await until("the session", lambda: client.readys + client.resumes > readys + resumes, 60)
+            await say(GENERAL, lines[2])
+            await until("the message", lambda: client.heard(lines[2]), 20)
+            await asyncio.sleep(0.3)
+            assert [message.content for message in client.created if message.content in lines] == lines
+            assert client.readys == readys, "the session was not resumed but made anew"
 
 
 async def check_shards():

@@ -351,6 +351,43 @@ static void without_kv_it_goes_on(void)
     close_both();
 }
 
+static void empty_work(void *arg)
+{
+    (void)arg;
+    assert_int_equal(system("redis-cli -u \"$REDIS_URL\" flushall >&2"), 0); // NOLINT(cert-env33-c): its own words
+    services_do("restart", "redis");
+}
+
+/* Records and log are written again; before that a killed node's session is gone, and its client is told so. */
+static void an_empty_redis(void)
+{
+    struct client bot, other;
+
+    open_both();
+    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&other, &b.node, FULL, INTENTS_ALL, 1);
+    recorded(&bot), recorded(&other);
+    say_some(3);
+    hears_from(&bot, said - 3);
+    co_work(empty_work, NULL);
+    UNTIL(kv_ready(ports.kv) && kv_ready(a.ports.kv) && kv_ready(b.ports.kv));
+    site_kill(&b);
+    resume_on(&other, &a, FULL);
+    must_identify(&other);
+    recorded(&bot);
+    say_some(3);
+    hears_from(&bot, said - 3);
+    site_close(&b);
+    site_open(&b, "b");
+    co_sleep(1500);
+    site_kill(&a);
+    say_some(3);
+    resume_on(&bot, &b, FULL);
+    hears_from(&bot, said - 3);
+    client_close(&bot, 1000), client_close(&other, 1000);
+    close_both();
+}
+
 /* On one loop: libwebsockets' clients know only one in a process. */
 static void conversations(void)
 {
@@ -365,6 +402,7 @@ static void conversations(void)
         {"a_live_node_is_asked", a_live_node_is_asked},
         {"two_claim_it", two_claim_it},
         {"without_kv_it_goes_on", without_kv_it_goes_on},
+        {"an_empty_redis", an_empty_redis},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         print_message("--- %s\n", all[i].name);
