@@ -17,5 +17,11 @@ void replay_push(struct replay *r, struct encoded *e, enum redaction redaction);
 bool replay_is_full(const struct replay *r, const struct encoded *e);
 /* Drops all but the latest `keep`; gives memory back. */
 void replay_trim(struct replay *r, unsigned keep);
+/* Asks the processor for the latest slots. */
+static inline void replay_warm(const struct replay *r)
+{
+    if (r->count)
+        __builtin_prefetch(&r->slots[(r->first + r->count - 1) & (r->cap - 1)]);
+}
 /* i = 0: the oldest kept. Borrowed. */
 struct encoded *replay_at(const struct replay *r, unsigned i, enum redaction *ret_redaction);

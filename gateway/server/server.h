@@ -149,8 +149,10 @@ struct session {
     uint64_t seq;
     uint64_t sent_seq; /* given to the connection; what follows stands in `replay` */
     struct replay replay;
-    struct list out_item; /* in flush.c while something is unsent */
-    enum flush_class out_class;
+    /* flush.c */
+    bool out_waits; /* something is unsent */
+    uint8_t out_class;
+    uint32_t out_place;
     struct gateway *g;
     int refs;
     bool ended, is_bot, compress; /* compress: payloads, where the connection is plain JSON */
@@ -220,6 +222,7 @@ void session_known_forget(struct session *s);
 size_t session_unsent_bytes(const struct session *s);
 bool session_wants(const struct session *s, enum event_type type, bool in_guild);
 void session_tick(struct gateway *g, int64_t now_ms);
+void session_metrics(void); /* what was counted in this turn */
 
 static inline bool session_has_guild(const struct session *s, uint64_t guild_id)
 {

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <sys/socket.h>
 
 #define READ_BYTES         65536
 #define JOIN_BYTES         16384
@@ -31,7 +30,6 @@ struct stream {
     uv_shutdown_t shutdown;
     struct list link; /* on lingering */
     int64_t linger_until_ms;
-    int fd;
     bool ended, finishing, shut, closing;
 };
 
@@ -286,15 +284,11 @@ int stream_write(struct stream *s, uv_buf_t *bufs, unsigned count, stream_writte
     return tls_flush(s, done, arg);
 }
 
-ssize_t stream_try(struct stream *s, const char *data, size_t len)
+int stream_descriptor(const struct stream *s)
 {
-    CHECK(!s->closing && !s->finishing);
-    if (s->ssl || uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp))
-        return 0;
-    ssize_t n = send(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n >= 0)
-        return n;
-    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    uv_os_fd_t fd;
+
+    return !s->ssl && uv_fileno((const uv_handle_t *)&s->tcp, &fd) == 0 ? fd : -1;
 }
 
 size_t stream_unsent_bytes(const struct stream *s)
@@ -387,7 +381,6 @@ struct stream *stream_accept(uv_stream_t *listener, SSL_CTX *tls)
         stream_close(s);
         return NULL;
     }
-    CHECK(uv_fileno((uv_handle_t *)&s->tcp, &s->fd) == 0);
     uv_tcp_nodelay(&s->tcp, 1);
     uv_tcp_keepalive(&s->tcp, 1, LISTEN_KEEPALIVE_S);
     if (tls)

@@ -28,9 +28,9 @@ typedef void (*stream_written)(void *arg, int error);
 /* Writes at once what the socket takes, in order with what is queued; the rest follows by itself. bufs: changed inside.
  * 0 = all gone; 1 = some is queued, its memory must stay until done; -errno: the stream is broken, end it. */
 int stream_write(struct stream *s, uv_buf_t *bufs, unsigned count, stream_written done, void *arg);
-/* One attempt to give bytes to the socket, past libuv. Bytes taken; 0: none, go on with stream_write (TLS, something is
- * queued, the socket is full); -errno: the stream is broken. */
-ssize_t stream_try(struct stream *s, const char *data, size_t len);
+/* The descriptor, for who wants to send past libuv while nothing is queued: one attempt, MSG_DONTWAIT, and what it left
+ * over goes through stream_write. -1: not possible (TLS). */
+int stream_descriptor(const struct stream *s);
 size_t stream_unsent_bytes(const struct stream *s);
 
 /* Stops and starts reading from the socket; bytes read already may still come. */

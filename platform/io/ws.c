@@ -15,6 +15,7 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 /* One client library drops what arrives together with the 101 answer: what follows waits so long. */
 #define HOLD_MS     3
@@ -48,20 +49,24 @@ struct ws_batch {
 };
 
 struct ws_conn {
-    struct ws_parser parser; /* first: its callbacks get its address */
-    struct stream *stream;   /* NULL = over */
-    struct ws_options o;
+    /* what sending touches stands together */
+    struct stream *stream;     /* NULL = over */
     struct ws_batch *out;      /* queued, not given to the socket */
     struct ws_batch *inflight; /* the socket has not taken all of it */
     struct list link;          /* on held or dirty, or on none */
     uint64_t bytes_sent;
-    int64_t held_until_ms;
-    struct buf early; /* bytes that came before the upgrade handler returned */
-    struct loop_timer *close_timer;
+    const struct ws_options *o; /* without its arg */
+    int fd;                     /* while it is not held; -1: only through the stream */
+    bool held, close_sent;
     int over_code;
-    bool held, early_waits, close_sent;
-    char peer[64];
+    void *arg;
+    struct ws_parser parser;
+    int64_t held_until_ms;
+    struct buf *early; /* bytes that came before the upgrade handler returned; NULL: none wait */
+    struct loop_timer *close_timer;
 };
+
+#define OPTIONS_MAX 16
 
 static struct list dirty = LIST_INIT(dirty); /* something to flush at the turn's end */
 static struct list held = LIST_INIT(held);   /* accepted a moment ago */
@@ -262,13 +267,21 @@ static const char *join(const struct ws_batch *b)
 
 /* ---- the end ---- */
 
+static void early_free(struct ws_conn *c)
+{
+    if (c->early)
+        buf_done(c->early);
+    mem_free(c->early);
+    c->early = NULL;
+}
+
 static void deliver_over(void *arg)
 {
     struct ws_conn *c = arg;
 
-    c->o.cb.on_close(c, c->over_code, c->o.arg);
+    c->o->cb.on_close(c, c->over_code, c->arg);
     ws_parser_done(&c->parser);
-    buf_done(&c->early);
+    early_free(c);
     mem_free(c);
 }
 
@@ -328,11 +341,21 @@ static void on_written(void *arg, int error)
     }
     if (c->out)
         flush(c);
-    if (c->stream && !c->inflight && c->o.cb.on_drain && !c->close_sent)
-        c->o.cb.on_drain(c, c->o.arg);
+    if (c->stream && !c->inflight && c->o->cb.on_drain && !c->close_sent)
+        c->o->cb.on_drain(c, c->arg);
 }
 
-/* What stream_try left over. A batch in flight before it is forgotten: its memory looks after itself. */
+/* Bytes taken, -errno. */
+static ssize_t send_now(int fd, const char *data, size_t len)
+{
+    ssize_t n = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n >= 0)
+        return n;
+    return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+/* What send_now left over. A batch in flight before it is forgotten: its memory looks after itself. */
 static void flush_rest(struct ws_conn *c, struct ws_batch *b, size_t sent)
 {
     unsigned count;
@@ -364,8 +387,8 @@ static void flush(struct ws_conn *c)
     c->out = NULL;
     c->bytes_sent += b->bytes;
     bytes_sent_total += b->bytes;
-    if (b->bytes <= JOIN_BYTES && !stream_is_tls(c->stream))
-        sent = stream_try(c->stream, join(b), b->bytes);
+    if (b->bytes <= JOIN_BYTES && c->fd >= 0 && !c->inflight)
+        sent = send_now(c->fd, join(b), b->bytes);
     if (sent >= 0 && (size_t)sent < b->bytes) {
         flush_rest(c, b, (size_t)sent);
         return;
@@ -418,6 +441,8 @@ static void release_held(void *arg)
         }
         list_remove(first);
         c->held = false;
+        if (stream_unsent_bytes(c->stream) == 0) /* the 101 has left */
+            c->fd = stream_descriptor(c->stream);
         mark_dirty(c); /* this turn's end is still to come */
     }
     hold_timer_check();
@@ -447,7 +472,7 @@ static bool make_room(struct ws_conn *c, size_t bytes)
 {
     size_t queued = ws_queued_bytes(c);
 
-    if (queued == 0 || queued + bytes <= c->o.queue_bytes_max)
+    if (queued == 0 || queued + bytes <= c->o->queue_bytes_max)
         return true;
     if (c->out && !c->inflight && !c->held) {
         flush(c); /* the socket may take it: one write more, no session lost */
@@ -455,7 +480,7 @@ static bool make_room(struct ws_conn *c, size_t bytes)
             return false;
         queued = ws_queued_bytes(c);
     }
-    if (queued == 0 || queued + bytes <= c->o.queue_bytes_max)
+    if (queued == 0 || queued + bytes <= c->o->queue_bytes_max)
         return true;
     return false;
 }
@@ -533,7 +558,7 @@ void ws_close(struct ws_conn *c, int code, const char *reason)
         return;
     queue_close_frame(c, code, reason);
     c->close_timer = loop_timer_new(on_close_timeout, c);
-    loop_timer_start(c->close_timer, c->o.close_timeout_ms, 0);
+    loop_timer_start(c->close_timer, c->o->close_timeout_ms, 0);
 }
 
 void ws_cut(struct ws_conn *c, int code, const char *reason)
@@ -562,17 +587,22 @@ void ws_drop(struct ws_conn *c, bool reset)
 
 /* ---- reading ---- */
 
+static struct ws_conn *conn_of(struct ws_parser *p)
+{
+    return (struct ws_conn *)(void *)((char *)p - offsetof(struct ws_conn, parser));
+}
+
 static void on_message(struct ws_parser *p, struct str data, bool binary)
 {
-    struct ws_conn *c = (struct ws_conn *)p;
+    struct ws_conn *c = conn_of(p);
 
     if (!c->close_sent)
-        c->o.cb.on_message(c, data, binary, c->o.arg);
+        c->o->cb.on_message(c, data, binary, c->arg);
 }
 
 static void on_ping(struct ws_parser *p, struct str payload)
 {
-    struct ws_conn *c = (struct ws_conn *)p;
+    struct ws_conn *c = conn_of(p);
     char bytes[10];
 
     send_frame(c, frame_head(bytes, WS_PONG, payload.n), payload, NULL);
@@ -580,7 +610,7 @@ static void on_ping(struct ws_parser *p, struct str payload)
 
 static void on_peer_close(struct ws_parser *p, int code, struct str reason)
 {
-    struct ws_conn *c = (struct ws_conn *)p;
+    struct ws_conn *c = conn_of(p);
 
     (void)reason;
     queue_close_frame(c, code, NULL);
@@ -602,11 +632,13 @@ static void feed(struct ws_conn *c, char *data, size_t len)
 static void feed_early(void *arg)
 {
     struct ws_conn *c = arg;
+    struct buf early = *c->early;
 
-    c->early_waits = false;
+    mem_free(c->early);
+    c->early = NULL;
     if (c->stream)
-        feed(c, c->early.data, c->early.len);
-    buf_done(&c->early);
+        feed(c, early.data, early.len);
+    buf_done(&early);
 }
 
 static void on_read(struct stream *s, char *data, size_t len, void *owner)
@@ -614,8 +646,8 @@ static void on_read(struct stream *s, char *data, size_t len, void *owner)
     struct ws_conn *c = owner;
 
     (void)s;
-    if (c->early_waits)
-        buf_add(&c->early, data, len);
+    if (c->early)
+        buf_add(c->early, data, len);
     else
         feed(c, data, len);
 }
@@ -676,6 +708,29 @@ static int send_101(struct stream *s, struct str key)
     return r;
 }
 
+static bool options_equal(const struct ws_options *a, const struct ws_options *b)
+{
+    return a->cb.on_message == b->cb.on_message && a->cb.on_close == b->cb.on_close &&
+           a->cb.on_drain == b->cb.on_drain && a->payload_max == b->payload_max &&
+           a->payload_max_code == b->payload_max_code && a->queue_bytes_max == b->queue_bytes_max &&
+           a->close_timeout_ms == b->close_timeout_ms;
+}
+
+/* A process has few kinds of connections: what all of a kind have in common is kept once. */
+static const struct ws_options *options_kept(const struct ws_options *o)
+{
+    static struct ws_options kept[OPTIONS_MAX];
+    static unsigned count;
+    unsigned i = 0;
+
+    while (i < count && !options_equal(&kept[i], o))
+        i++;
+    CHECK(i < OPTIONS_MAX);
+    if (i == count)
+        kept[count++] = *o;
+    return &kept[i];
+}
+
 struct ws_conn *ws_accept(struct http_request *req, const struct ws_options *o)
 {
     struct str key = http_request_header(req, "Sec-WebSocket-Key"), rest;
@@ -684,17 +739,18 @@ struct ws_conn *ws_accept(struct http_request *req, const struct ws_options *o)
         !str_eq(http_request_header(req, "Sec-WebSocket-Version"), STR("13")))
         return NULL;
     struct ws_conn *c = MEM_NEW(struct ws_conn);
-    c->o = *o;
+    c->o = options_kept(o);
+    c->arg = o->arg;
+    c->fd = -1;
     list_init(&c->link);
-    memcpy(c->peer, req->peer, sizeof(c->peer));
     ws_parser_init(&c->parser, &parser_callbacks, o->payload_max, o->payload_max_code);
     c->stream = http_conn_take_stream(req->conn, &rest);
     stream_set_owner(c->stream, &stream_callbacks, c);
     loop_on_turn_end(flush_dirty, NULL);
     int r = send_101(c->stream, key);
     if (rest.n) {
-        c->early_waits = true;
-        buf_add_str(&c->early, rest);
+        c->early = MEM_NEW(struct buf);
+        buf_add_str(c->early, rest);
         loop_post(feed_early, c);
     }
     hold(c);
@@ -722,15 +778,20 @@ uint64_t ws_bytes_sent(const struct ws_conn *c)
 
 void *ws_arg(const struct ws_conn *c)
 {
-    return c->o.arg;
+    return c->arg;
 }
 
 void ws_set_arg(struct ws_conn *c, void *arg)
 {
-    c->o.arg = arg;
+    c->arg = arg;
 }
 
 const char *ws_peer(const struct ws_conn *c)
 {
-    return c->peer;
+    static char peer[64];
+
+    peer[0] = 0;
+    if (c->stream)
+        stream_peer(c->stream, peer);
+    return peer;
 }

@@ -72,4 +72,4 @@ uint64_t ws_bytes_sent(const struct ws_conn *c);
 uint64_t ws_sent_bytes_total(void); /* of all connections there were */
 void *ws_arg(const struct ws_conn *c);
 void ws_set_arg(struct ws_conn *c, void *arg);
-const char *ws_peer(const struct ws_conn *c);
+const char *ws_peer(const struct ws_conn *c); /* address without the port, "" when over; good until the next call */

@@ -2,21 +2,45 @@
  * payload_max and 125. */
 #include "platform/io/ws_parser.h"
 
+#include "platform/base/mem.h"
 #include <endian.h>
 
 #define CONTROL_MAX 125
 
+struct ws_partial {
+    struct buf message; /* fragments so far */
+    struct buf control; /* a control frame in parts */
+};
+
 void ws_parser_init(struct ws_parser *p, const struct ws_parser_callbacks *cb, size_t payload_max, int payload_max_code)
 {
     *p = (struct ws_parser){.cb = cb, .payload_max = payload_max, .payload_max_code = payload_max_code};
-    buf_init(&p->message, payload_max ? payload_max : 1);
-    buf_init(&p->control, CONTROL_MAX);
+}
+
+/* Where what came of a message is kept until the rest comes. */
+static struct ws_partial *partial_get(struct ws_parser *p)
+{
+    if (p->partial)
+        return p->partial;
+    p->partial = MEM_NEW(struct ws_partial);
+    buf_init(&p->partial->message, p->payload_max ? p->payload_max : 1);
+    buf_init(&p->partial->control, CONTROL_MAX);
+    return p->partial;
+}
+
+static void partial_free(struct ws_parser *p)
+{
+    if (!p->partial)
+        return;
+    buf_done(&p->partial->message);
+    buf_done(&p->partial->control);
+    mem_free(p->partial);
+    p->partial = NULL;
 }
 
 void ws_parser_done(struct ws_parser *p)
 {
-    buf_done(&p->message);
-    buf_done(&p->control);
+    partial_free(p);
 }
 
 void ws_parser_stop(struct ws_parser *p)
@@ -84,7 +108,7 @@ static int begin_payload(struct ws_parser *p)
     if (p->left >> 63)
         return 1002;
     if (!is_control(frame_opcode(p))) {
-        if (p->left > p->payload_max - p->message.len)
+        if (p->left > p->payload_max - (p->partial ? p->partial->message.len : 0))
             return p->payload_max_code;
         if (frame_opcode(p) != WS_CONTINUATION)
             p->message_opcode = (unsigned char)frame_opcode(p);
@@ -178,37 +202,46 @@ static int end_control(struct ws_parser *p, struct str payload)
     }
 }
 
-/* The frame's payload has ended with `last`; `joined` holds what came before. Bytes that lie whole in the input are
- * not copied. */
-static int end_frame(struct ws_parser *p, struct buf *joined, struct str last)
+static struct buf *partial_of(struct ws_partial *partial, bool control)
 {
+    return control ? &partial->control : &partial->message;
+}
+
+/* The frame's payload has ended with `last`; `partial` holds what came before. Bytes that lie whole in the input are
+ * not copied. */
+static int end_frame(struct ws_parser *p, bool control, struct str last)
+{
+    struct buf *before = p->partial ? partial_of(p->partial, control) : NULL;
     struct str payload = last;
 
     p->in_payload = false;
     p->header_have = 0;
-    if (joined->len) {
-        buf_add_str(joined, last);
-        if (buf_failed(joined))
+    if (before && before->len) {
+        buf_add_str(before, last);
+        if (buf_failed(before))
             return 1011; /* no memory */
-        payload = buf_str(joined);
+        payload = buf_str(before);
     }
-    int code = is_control(frame_opcode(p)) ? end_control(p, payload) : end_message(p, payload);
-    buf_done(joined);
+    int code = control ? end_control(p, payload) : end_message(p, payload);
+    if (before)
+        buf_done(before);
+    if (p->partial && !p->partial->message.len && !p->partial->control.len)
+        partial_free(p);
     return code;
 }
 
 static int feed_payload(struct ws_parser *p, char *data, size_t n)
 {
     bool control = is_control(frame_opcode(p));
-    struct buf *joined = control ? &p->control : &p->message;
     struct str bytes = {data, n};
 
     unmask(p, data, n);
     p->left -= n;
     if (p->left == 0 && frame_fin(p))
-        return end_frame(p, joined, bytes);
-    buf_add_str(joined, bytes);
-    if (buf_failed(joined))
+        return end_frame(p, control, bytes);
+    struct buf *before = partial_of(partial_get(p), control);
+    buf_add_str(before, bytes);
+    if (buf_failed(before))
         return 1011; /* no memory */
     if (p->left == 0) {
         p->in_payload = false;

@@ -14,6 +14,7 @@ enum ws_opcode {
 };
 
 struct ws_parser;
+struct ws_partial;
 struct ws_parser_callbacks {
     /* Bytes are valid during the call. The parser may be stopped inside, not freed. */
     void (*on_message)(struct ws_parser *p, struct str data, bool binary);
@@ -30,10 +31,9 @@ struct ws_parser {
     unsigned char header_have;
     unsigned char message_opcode; /* of the message whose fragments are being joined; 0 = none */
     bool in_payload, stopped;
-    uint64_t left;      /* of the frame's payload */
-    unsigned mask_at;   /* which byte of the mask comes next */
-    struct buf message; /* fragments so far */
-    struct buf control; /* a control frame in parts */
+    uint64_t left;              /* of the frame's payload */
+    unsigned mask_at;           /* which byte of the mask comes next */
+    struct ws_partial *partial; /* NULL while nothing is incomplete */
 };
 
 void ws_parser_init(struct ws_parser *p, const struct ws_parser_callbacks *cb, size_t payload_max,

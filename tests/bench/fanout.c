@@ -12,6 +12,7 @@
 #define ROUNDS      15
 #define SENDERS_MAX 5
 #define DELIVERIES  16000 /* of a sender in a round, about */
+#define BURSTS_MAX  100
 
 struct figures {
     double cpu_us, wall_us;
@@ -38,7 +39,7 @@ static double median(double *values)
 static struct figures turn(struct sender *s, int sessions, int burst)
 {
     int bursts = DELIVERIES / sessions / burst;
-    bursts = bursts ? bursts : 1;
+    bursts = bursts < 1 ? 1 : bursts > BURSTS_MAX ? BURSTS_MAX : bursts;
     uint64_t cpu = process_cpu_ns(s->pid), wall = now_ns();
     for (int i = 0; i < bursts; i++) {
         sender_send(s, burst);

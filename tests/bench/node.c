@@ -146,7 +146,7 @@ static void begin(void *arg)
                                 .tokens = tokens,
                                 .node_id = "bench",
                                 .public_url = "ws://127.0.0.1/gateway",
-                                .heartbeat_interval_ms = 600000};
+                                .heartbeat_interval_ms = 3600000};
     must(gateway_new(&o, &gateway) == 0, "gateway");
     struct http_listener_options l = {.listen = "127.0.0.1:0", .handler = handler, .upgrade = upgrade};
     must(http_listener_start(&l, &listener, &err) == 0, "listen");

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -46,7 +47,7 @@ static size_t take_some(struct receiver *r, int wait_ms)
     for (int i = 0; i < n; i++) {
         ssize_t k = read(events[i].data.fd, sink, sizeof sink);
         if (k == 0 || (k < 0 && errno != EAGAIN)) {
-            fprintf(stderr, "bench: a session was closed\n");
+            fprintf(stderr, "bench: a session was closed (%s)\n", k ? strerror(errno) : "orderly");
             exit(1);
         }
         got += k > 0 ? (size_t)k : 0;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,6 +107,7 @@ void sender_gateway(struct sender *s, const char *name, int sessions, const char
     pipe_open(from);
     s->pid = fork();
     if (s->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(to[1]);
         node_run(to[0], from[1]);
     }
@@ -164,6 +166,7 @@ void sender_bare(struct sender *s, int sessions, size_t frame_bytes)
     pipe_open(to);
     s->pid = fork();
     if (s->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(to[1]);
         bare_run(listener, to[0], sessions, frame_bytes);
     }
@@ -209,8 +212,10 @@ bool sender_ws(struct sender *s, int sessions, size_t payload_bytes)
     pipe_open(to);
     pipe_open(from);
     s->pid = fork();
-    if (s->pid == 0)
+    if (s->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         ws_exec(to[0], from[1], modules, payload_bytes);
+    }
     close(to[0]);
     close(from[1]);
     s->control = to[1];

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -102,9 +103,10 @@ void server_start(struct server *s, const char *bin)
     uint64_t begun = now_ns();
     s->pid = fork();
     if (s->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* not left behind when the benchmark fails */
         dup2(out[1], 1);
         execl(bin, bin, "dev", "--port", "0", "--memory", "--limits", "off", "--log-level", "warn", "--seed", path,
-              (char *)NULL);
+              "--heartbeat-interval-ms", "600000", (char *)NULL);
         perror(bin);
         _exit(127);
     }
