@@ -56,12 +56,24 @@ struct event *commit_event(struct commit *c, enum event_type type, uint64_t topi
     return e;
 }
 
+/* In one process a published event reached every session there is, so nothing is kept for a later one; but a snapshot
+ * must be able to tell which comings and goings it has counted. */
+static void outbox_add(struct commit *c, const struct ports *p)
+{
+    bool embedded = bus_is_embedded(p->bus);
+
+    for (unsigned i = 0; i < c->event_count; i++) {
+        const struct event *e = &c->events[i];
+        if (!embedded)
+            store_outbox_insert(c, e);
+        else if (e->type == EVENT_GUILD_MEMBER_ADD || e->type == EVENT_GUILD_MEMBER_REMOVE)
+            store_outbox_note(c, e);
+    }
+}
+
 int commit_run(struct commit *c, const struct ports *p)
 {
-    /* In one process a published event reached every session there is, so nothing is kept for a later one. */
-    if (!bus_is_embedded(p->bus))
-        for (unsigned i = 0; i < c->event_count; i++)
-            store_outbox_insert(c, &c->events[i]);
+    outbox_add(c, p);
     if (c->stmt_count) {
         c->results = ARENA_ARRAY(c->arena, struct sql_result, c->stmt_count);
         int r = sql_run(p->db, c->arena, c->stmts, (int)c->stmt_count, c->results);

@@ -16,6 +16,15 @@ void store_outbox_insert(struct commit *c, const struct event *e)
                SQL_S(e->data), SQL_I(clock_wall_ms()));
 }
 
+void store_outbox_note(struct commit *c, const struct event *e)
+{
+    commit_sql(c, 0,
+               "INSERT INTO outbox (id, topic, topic_is_user, type, data, created_ms, confirmed_ms) "
+               "VALUES ($1, $2, $3, $4, '', $5, $5)",
+               SQL_I(e->id), SQL_I(e->topic), SQL_I(e->topic_is_user), SQL_C(event_name(e->type)),
+               SQL_I(clock_wall_ms()));
+}
+
 int store_outbox_confirmed(struct sql *db, const uint64_t *event_ids, unsigned count)
 {
     static const char text[] =

@@ -18,6 +18,8 @@ int store_schema_version(void); /* this binary's */
 
 /* --- outbox (outbox.c) -------------------------------------------------------------------------------------------- */
 void store_outbox_insert(struct commit *c, const struct event *e);
+/* That it happened, and nothing to publish: for who reads a snapshot beside it (struct guild_snapshot, `counted`). */
+void store_outbox_note(struct commit *c, const struct event *e);
 /* Confirmed by the bus: the rows are deleted `LIMIT_OUTBOX_KEEP_MS` after this, in batches. */
 int store_outbox_confirmed(struct sql *db, const uint64_t *event_ids, unsigned count);
 /* About `most` of them; more: there are others. */

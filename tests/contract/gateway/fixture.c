@@ -249,7 +249,7 @@ static json_t *taken; /* lent to the test until the next one is */
 
 json_t *client_next(struct client *c)
 {
-    for (int left = 300; json_array_size(c->got) == 0 && c->ws && left > 0; left--)
+    for (int left = 1500; json_array_size(c->got) == 0 && c->ws && left > 0; left--)
         co_sleep(10);
     json_t *first = json_incref(json_array_get(c->got, 0));
     json_array_remove(c->got, 0);

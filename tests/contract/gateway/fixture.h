@@ -63,7 +63,7 @@ void client_cut(struct client *c);             /* without a close code that ends
 void client_close(struct client *c, int code); /* and waits until it is over */
 void client_send(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void client_send_raw(struct client *c, struct str bytes);
-/* The next payload; NULL after 3 seconds. Borrowed until the next call. */
+/* The next payload; NULL after 15 seconds. Borrowed until the next call. */
 json_t *client_next(struct client *c);
 /* Skips to the dispatch of this type; fails the test when it does not come. Its d, borrowed. */
 json_t *client_event(struct client *c, const char *type);
