@@ -1,7 +1,7 @@
 /* What a connection's query chose: encoding and transport compression. One table; each entry says how the shared part
  * of a dispatch is made from its JSON, and how a frame's head is put before it. Two things stand beside it: a
- * compressor of the connection's own instead of the shared part's compression (setting `compression`), and payload
- * compression, which IDENTIFY may ask for where the query chose plain JSON. Loop thread. */
+ * compressor of the connection's own instead of the shared part's compression (setting `compression_contexts`), and
+ * payload compression, which IDENTIFY may ask for where the query chose plain JSON. Loop thread. */
 #pragma once
 
 #include "platform/base/buf.h"

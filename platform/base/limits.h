@@ -41,7 +41,7 @@
 #define LIMIT_WS_BLOCKED_MS           1000 /* full for so long, and the half of a full ring unsent: the same close */
 #define LIMIT_WS_BEHIND_RING          2
 #define LIMIT_WS_CLIENT_PAYLOAD_BYTES (64u << 20) /* one inflated message from an upstream; over it reconnect */
-#define LIMIT_STREAM_CONTEXTS         16384       /* compressors of connections, 37 to 77 KB each; over it they share */
+#define LIMIT_STREAM_CONTEXTS         16384       /* compressors of connections, 37 to 92 KB each; over it they share */
 #define LIMIT_REPLAY_EVENTS           1024        /* kept for RESUME by a session */
 #define LIMIT_REPLAY_BYTES            (4u << 20)  /* the same in bytes; older ones are dropped, RESUME then gets op 9 */
 #define LIMIT_REPLAY_ACKED_MS         120000 /* what a heartbeat acknowledged is kept so long; then RESUME gets op 9 */

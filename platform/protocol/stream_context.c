@@ -14,6 +14,7 @@
 #define ZLIB_MEM_LEVEL  5
 #define ZSTD_LEVEL      1
 #define ZSTD_WINDOW_LOG 14
+#define ZSTD_HASH_LOG   12
 
 struct stream_context {
     enum stream_kind kind;
@@ -26,7 +27,8 @@ static ZSTD_CCtx *zstd_new(void)
     ZSTD_CCtx *c = ZSTD_createCCtx();
 
     CHECK(c && !ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, ZSTD_LEVEL)) &&
-          !ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, ZSTD_WINDOW_LOG)));
+          !ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, ZSTD_WINDOW_LOG)) &&
+          !ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_hashLog, ZSTD_HASH_LOG)));
     return c;
 }
 

@@ -1,7 +1,7 @@
 /* A compressor of one connection's own, which remembers what it sent: a better ratio for CPU and memory, where
- * bandwidth is dear (setting `compression`). The windows are small, since memory counts for each session: zlib 4 KB (36
- * KB of memory), zstd 16 KB (77 KB). And a packer, which remembers nothing: each message is a zlib stream of its own.
- * Source: Discord API documentation, "Gateway: Encoding and Compression". One thread for a context. */
+ * bandwidth is dear (setting `compression_contexts`). The windows are small, since memory counts for each session: zlib
+ * 4 KB (37 KB of memory), zstd 16 KB (92 KB). And a packer, which remembers nothing: each message is a zlib stream of
+ * its own. Source: Discord API documentation, "Gateway: Encoding and Compression". One thread for a context. */
 #pragma once
 
 #include "platform/base/buf.h"

@@ -1,4 +1,5 @@
 /* guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...: all of them by default, on `guildhall dev`.
+ * guildhall-bench encodings [SESSIONS]: what each encoding and compression costs.
  * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE[:SECONDS] | max |
  * highest]...: on a stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max),
  * and the highest rate that it sustains; with the processor time of each named process tree. tests/bench/big uses it
@@ -95,8 +96,11 @@ int main(int argc, char **argv)
             bench_post(bin, NULL);
         } else if (strcmp(argv[i], "fanout") == 0) {
             bench_fanout(bin, i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : SESSIONS);
+        } else if (strcmp(argv[i], "encodings") == 0) {
+            bench_encodings(i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : SESSIONS);
         } else {
-            fprintf(stderr, "usage: guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...\n");
+            fprintf(stderr,
+                    "usage: guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]|encodings [SESSIONS]]...\n");
             return 2;
         }
     }

@@ -20,7 +20,7 @@ int http_request(int fd, const char *method, const char *path, const char *token
 void http_send(int fd, const char *method, const char *path, const char *token, const char *body);
 int http_receive(int fd, char *buf, size_t cap);
 /* Connects, upgrades, identifies, and reads until GUILD_CREATE has come. query: "" or more of the URL's, such as
- * "&compress=zlib-stream". Returns the socket, still blocking. */
+ * "&compress=zlib-stream" or "&encoding=etf". Returns the socket, still blocking. */
 int gateway_session(int port, const char *token, const char *query);
 /* Upgrades; what the server sends is not read. */
 void ws_upgrade(int fd, const char *path);
@@ -97,6 +97,7 @@ struct sender {
     struct receiver receiver;
     size_t frame_bytes; /* of an event whose sequence number has one digit; or of each */
     bool numbered;      /* longer by a byte for each further digit */
+    bool etf;           /* numbers over 255 take 5 bytes instead of 2 */
     uint64_t seq;
     struct server server; /* of the one that gets POSTs */
     int posts[16];
@@ -126,3 +127,4 @@ void bench_start(const char *bin);
 void bench_post(const char *bin, const struct server *stack);
 void bench_fanout(const char *bin, int sessions);
 void bench_idle(const char *bin, int count);
+void bench_encodings(int sessions);

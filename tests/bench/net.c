@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <zlib.h>
 
 static void die(const char *what)
 {
@@ -144,12 +143,16 @@ size_t ws_read_frame(int fd, char *buf, size_t cap)
     return n;
 }
 
+static void ws_send(int fd, unsigned char opcode, const char *payload, size_t n)
+{
+    unsigned char frame[1024] = {opcode, (unsigned char)(0x80 | 126), (unsigned char)(n >> 8), (unsigned char)n};
+    memcpy(frame + 8, payload, n); /* the mask is 0: what is masked is what is sent */
+    net_write(fd, frame, n + 8);
+}
+
 void ws_send_text(int fd, const char *text)
 {
-    size_t n = strlen(text);
-    unsigned char frame[1024] = {0x81, (unsigned char)(0x80 | 126), (unsigned char)(n >> 8), (unsigned char)n};
-    memcpy(frame + 8, text, n); /* the mask is 0: what is masked is what is sent */
-    net_write(fd, frame, n + 8);
+    ws_send(fd, 0x81, text, strlen(text));
 }
 
 size_t ws_frame_length(const unsigned char *h, size_t n, size_t *ret_head)
@@ -195,41 +198,45 @@ void ws_upgrade(int fd, const char *path)
         read_all(fd, &c, 1);
 }
 
-/* Frames of a zlib-stream are inflated to find the events in them. */
-static bool has_guild_create(z_stream *z, char *buf, size_t len)
+/* {op: 2, d: {token, intents: 33281, properties: {}}} */
+static void identify_etf(int fd, const char *token)
 {
-    static char text[1 << 20];
-    if (!z)
-        return strstr(buf, "\"t\":\"GUILD_CREATE\"");
-    z->next_in = (unsigned char *)buf;
-    z->avail_in = (unsigned)len;
-    z->next_out = (unsigned char *)text;
-    z->avail_out = sizeof text - 1;
-    if (inflate(z, Z_SYNC_FLUSH) != Z_OK)
-        die("inflate");
-    *z->next_out = 0;
-    return strstr(text, "\"t\":\"GUILD_CREATE\"");
+    static const char before[] = "\x83t\0\0\0\2m\0\0\0\2opa\2m\0\0\0\1dt\0\0\0\3m\0\0\0\7intentsb\0\0\x82\1"
+                                 "m\0\0\0\x0Apropertiest\0\0\0\0m\0\0\0\5tokenm\0\0\0";
+    char term[600];
+    size_t n = strlen(token);
+    memcpy(term, before, sizeof before - 1);
+    term[sizeof before - 1] = (char)n;
+    memcpy(term + sizeof before, token, n);
+    ws_send(fd, 0x82, term, sizeof before + n);
+}
+
+static void identify_json(int fd, const char *token)
+{
+    char text[600];
+    snprintf(
+        text, sizeof text,
+        "{\"op\":2,\"d\":{\"token\":\"%s\",\"intents\":33281,\"properties\":{\"os\":\"linux\",\"browser\":\"bench\","
+        "\"device\":\"bench\"}}}",
+        token);
+    ws_send_text(fd, text);
 }
 
 int gateway_session(int port, const char *token, const char *query)
 {
     static char buf[1 << 20];
-    char identify[600], path[128];
-    bool compressed = strstr(query, "zlib-stream");
-    z_stream z = {0};
+    char path[128];
+    bool etf = strstr(query, "encoding=etf"), text = !etf && !strstr(query, "-stream");
     int fd = net_connect(port);
-    snprintf(path, sizeof path, "/gateway?v=10&encoding=json%s", query);
+    snprintf(path, sizeof path, "/gateway?v=10%s%s", etf ? "" : "&encoding=json", query);
     ws_upgrade(fd, path);
-    snprintf(
-        identify, sizeof identify,
-        "{\"op\":2,\"d\":{\"token\":\"%s\",\"intents\":33281,\"properties\":{\"os\":\"linux\",\"browser\":\"bench\","
-        "\"device\":\"bench\"}}}",
-        token);
-    ws_send_text(fd, identify);
-    if (compressed && inflateInit(&z) != Z_OK)
-        die("inflate");
-    while (!has_guild_create(compressed ? &z : NULL, buf, ws_read_frame(fd, buf, sizeof buf)))
-        ;
-    inflateEnd(&z);
+    (etf ? identify_etf : identify_json)(fd, token);
+    for (int frames = 0; frames < 3; frames++) { /* HELLO, READY, GUILD_CREATE */
+        ws_read_frame(fd, buf, sizeof buf);
+        if (text && frames == 2 && !strstr(buf, "\"t\":\"GUILD_CREATE\"")) {
+            fprintf(stderr, "bench: not a GUILD_CREATE: %.200s\n", buf);
+            exit(1);
+        }
+    }
     return fd;
 }

@@ -58,12 +58,21 @@ static size_t digits(uint64_t n)
     return n < 10 ? 1 : 1 + digits(n / 10);
 }
 
+/* How much longer than the first event's the next frame's number is. */
+static size_t seq_growth(struct sender *s)
+{
+    if (!s->numbered)
+        return 0;
+    s->seq++;
+    return s->etf ? (s->seq > 255 ? 3 : 0) : digits(s->seq) - 1;
+}
+
 void sender_take(struct sender *s, int events)
 {
     static char answer[1 << 16];
     size_t bytes = 0;
     for (int i = 0; i < events; i++)
-        bytes += s->frame_bytes + (s->numbered ? digits(++s->seq) - 1 : 0);
+        bytes += s->frame_bytes + seq_growth(s);
     receiver_take(&s->receiver, bytes * (size_t)s->receiver.count);
     for (int i = 0; s->control < 0 && i < events; i++)
         http_receive(s->posts[i], answer, sizeof answer);
@@ -102,7 +111,7 @@ void sender_gateway(struct sender *s, const char *name, int sessions, const char
 {
     char line[300], token[256];
     int to[2], from[2];
-    *s = (struct sender){.name = name};
+    *s = (struct sender){.name = name, .etf = strstr(query, "encoding=etf")};
     pipe_open(to);
     pipe_open(from);
     s->pid = fork();
