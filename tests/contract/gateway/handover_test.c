@@ -6,6 +6,9 @@
 #include "platform/ports/outbox.h"
 #include "tests/support/services.h"
 
+/* Without presences, whose number nobody can foretell. */
+#define INTENTS_MINE (INTENTS_USUAL | INTENT_MESSAGE_CONTENT)
+
 /* A node with connections of its own to the servers, as in a process of its own. */
 struct site {
     struct ports ports;
@@ -128,8 +131,8 @@ static void a_drained_node(void)
     struct client bob, bot;
 
     open_both();
-    client_login(&bob, &a.node, BOB, INTENTS_ALL, 1);
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&bob, &a.node, BOB, INTENTS_MINE, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
     say_some(20);
     hears_from(&bot, said - 20);
     gateway_drain(a.node.gateway); /* bob has read nothing of it yet, or has: its seq tells */
@@ -168,7 +171,7 @@ static void changes_in_between(void)
     char data[256];
 
     open_both();
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
     say_some(1);
     hears_from(&bot, said - 1);
     gateway_drain(a.node.gateway);
@@ -203,8 +206,8 @@ static void a_killed_node(void)
     struct client bob, bot;
 
     open_both();
-    client_login(&bob, &a.node, BOB, INTENTS_ALL, 1);
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&bob, &a.node, BOB, INTENTS_MINE, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
     recorded(&bot);
     say_some(30);
     hears_from(&bot, said - 30), hears_from(&bob, said - 30);
@@ -237,7 +240,7 @@ static void beyond_what_is_known(void)
     struct client bot;
 
     open_both();
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
     recorded(&bot);
     say_some(3);
     hears_from(&bot, said - 3);
@@ -260,8 +263,8 @@ static void a_live_node_is_asked(void)
     struct client bob, bot;
 
     open_both();
-    client_login(&bob, &a.node, BOB, INTENTS_ALL, 1);
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&bob, &a.node, BOB, INTENTS_MINE, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
     say_some(3);
     hears_from(&bot, said - 3), hears_from(&bob, said - 3);
     client_cut(&bob), client_cut(&bot);
@@ -291,7 +294,7 @@ static void two_claim_it(void)
 
     open_both();
     site_open(&c, "c");
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
     recorded(&bot);
     say_some(3);
     hears_from(&bot, said - 3);
@@ -330,7 +333,7 @@ static void without_kv_it_goes_on(void)
     struct client bot;
 
     open_both();
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
     recorded(&bot);
     say_some(3);
     hears_from(&bot, said - 3);
@@ -364,8 +367,8 @@ static void an_empty_redis(void)
     struct client bot, other;
 
     open_both();
-    client_login(&bot, &a.node, FULL, INTENTS_ALL, 1);
-    client_login(&other, &b.node, FULL, INTENTS_ALL, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
+    client_login(&other, &b.node, FULL, INTENTS_MINE, 1);
     recorded(&bot), recorded(&other);
     say_some(3);
     hears_from(&bot, said - 3);
