@@ -220,6 +220,20 @@ class Faults(unittest.TestCase):
         self.under_fire(fault, same_session=True)
         self.assertEqual(self.bot_identifies(), identified, "no shard had to identify again")
 
+    def test_11_an_operator_drains_a_node(self):
+        """`ctl drain` hands the sessions over, and the process ends by itself."""
+        self.bot_settles()
+        identified = self.bot_identifies()
+        node = stack.gateway[0]
+
+        def fault():
+            stack.ctl_nodes("drain", node.ready["node_id"])
+            self.assertEqual(node.popen.wait(30), 0, node.log_tail())
+            node.start()
+
+        self.under_fire(fault, same_session=True)
+        self.assertEqual(self.bot_identifies(), identified, "no shard had to identify again")
+
 
 if __name__ == "__main__":
     unittest.main()
