@@ -13,6 +13,8 @@ const intents = [
   GatewayIntentBits.GuildMessages,
   GatewayIntentBits.GuildMessageReactions,
   GatewayIntentBits.GuildMessageTyping,
+  GatewayIntentBits.GuildPresences,
+  GatewayIntentBits.GuildVoiceStates,
   GatewayIntentBits.DirectMessages,
   GatewayIntentBits.MessageContent,
 ];
@@ -234,6 +236,33 @@ async function checkGuildEvents(client) {
   });
 }
 
+async function checkPresenceAndVoice(client) {
+  const guild = client.guilds.cache.get(ids.guild);
+  const shown = () => guild.presences.cache.get(client.user.id);
+  await check('presence', async () => {
+    client.user.setPresence({ status: 'idle', activities: [{ name: 'chess', type: 5 }] });
+    await until('idle', () => shown()?.status === 'idle');
+    assert.equal(shown().activities[0].name, 'chess');
+    assert.equal(shown().clientStatus.web, 'idle');
+    client.user.setPresence({ status: 'online', activities: [{ name: 'custom', type: 4, state: 'thinking' }] });
+    await until('online', () => shown()?.status === 'online');
+    assert.equal(shown().activities[0].state, 'thinking');
+  });
+  await check('voice state', async () => {
+    const servers = [];
+    client.on(Events.Raw, packet => packet.t === 'VOICE_SERVER_UPDATE' && servers.push(packet.d));
+    const go = channel => guild.shard.send({ op: 4, d: { guild_id: guild.id, channel_id: channel, self_mute: true, self_deaf: false } });
+    go(ids.talk);
+    await until('joined', () => guild.members.me.voice.channelId === ids.talk);
+    assert.equal(guild.members.me.voice.selfMute, true);
+    assert.deepEqual([...guild.channels.cache.get(ids.talk).members.keys()], [client.user.id]);
+    await until('a voice server', () => servers.length > 0);
+    assert.equal(servers[0].endpoint, null);
+    go(null);
+    await until('left', () => guild.members.me.voice.channelId === null);
+  });
+}
+
 async function checkResume(client, seen) {
   await check('resume', async () => {
     const readys = seen.readys;
@@ -318,6 +347,7 @@ run(async () => {
   await checkGuild(client);
   await checkMessages(client, seen);
   await checkGuildEvents(client);
+  await checkPresenceAndVoice(client);
   await checkResume(client, seen);
   await checkRateLimit(client, seen);
   if (env.PLATFORM === 'stack') await checkRestart(seen);

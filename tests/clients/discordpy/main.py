@@ -22,7 +22,14 @@ discord.http.Route.BASE = os.environ["API_URL"] + "/v10"
 discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(os.environ["GATEWAY_URL"])
 
 INTENTS = discord.Intents(
-    guilds=True, members=True, messages=True, reactions=True, typing=True, message_content=True
+    guilds=True,
+    members=True,
+    presences=True,
+    voice_states=True,
+    messages=True,
+    reactions=True,
+    typing=True,
+    message_content=True,
 )
 
 
@@ -277,6 +284,26 @@ async def check_rate_limit(client, limits):
         assert got() == [f"burst {i}" for i in range(count)], got()
 
 
+async def check_presence_and_voice(client):
+    guild = client.get_guild(GUILD)
+    async with check("presence"):
+        activity = discord.Activity(type=discord.ActivityType.competing, name="chess")
+        await client.change_presence(status=discord.Status.idle, activity=activity)
+        # the library sets its own status at once; the device's comes from the gateway
+        await until("idle", lambda: guild.me.web_status is discord.Status.idle)
+        assert guild.me.activities[0].name == "chess", guild.me.activities
+        await client.change_presence(status=discord.Status.online, activity=discord.CustomActivity("thinking"))
+        await until("online", lambda: guild.me.web_status is discord.Status.online)
+        assert str(guild.me.activities[0]) == "thinking", guild.me.activities
+    async with check("voice state"):
+        talk = guild.get_channel(int(IDS["talk"]))
+        await guild.change_voice_state(channel=talk, self_mute=True)
+        await until("joined", lambda: guild.me.voice and guild.me.voice.channel == talk)
+        assert guild.me.voice.self_mute and talk.members == [guild.me]
+        await guild.change_voice_state(channel=None)
+        await until("left", lambda: guild.me.voice is None)
+
+
 async def check_restart(client):
     for kill in (False, True):
         async with check(f"gateway nodes {'killed' if kill else 'stopped'} and started again"):
@@ -323,6 +350,7 @@ async def main():
     await check_guild(client)
     await check_messages(client)
     await check_guild_events(client)
+    await check_presence_and_voice(client)
     await check_resume(client)
     await check_rate_limit(client, limits)
     if os.environ["PLATFORM"] == "stack":

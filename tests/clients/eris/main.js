@@ -21,7 +21,7 @@ function makeAgent() {
 
 function makeClient(more = {}) {
   return new Eris.Client(`Bot ${env.BOT_TOKEN}`, {
-    intents: ['guilds', 'guildMembers', 'guildMessages', 'guildMessageReactions', 'guildMessageTyping', 'directMessages', 'messageContent'],
+    intents: ['guilds', 'guildMembers', 'guildMessages', 'guildMessageReactions', 'guildMessageTyping', 'guildPresences', 'guildVoiceStates', 'directMessages', 'messageContent'],
     rest: { domain: upstream.hostname, baseURL: `${upstream.pathname}/v10` },
     agent: makeAgent(),
     restMode: true,
@@ -235,6 +235,26 @@ async function checkGuildEvents(client) {
   });
 }
 
+async function checkPresenceAndVoice(client) {
+  const guild = client.guilds.get(ids.guild);
+  const me = () => guild.members.get(client.user.id);
+  await check('presence', async () => {
+    client.editStatus('idle', { name: 'chess', type: 5 });
+    await until('idle', () => me().status === 'idle');
+    assert.equal(me().activities[0].name, 'chess');
+    assert.equal(me().clientStatus.web, 'idle');
+    client.editStatus('online');
+    await until('online', () => me().status === 'online');
+  });
+  await check('voice state', async () => {
+    guild.shard.sendWS(4, { guild_id: guild.id, channel_id: ids.talk, self_mute: true, self_deaf: false });
+    await until('joined', () => me().voiceState.channelID === ids.talk);
+    assert.equal(me().voiceState.selfMute, true);
+    guild.shard.sendWS(4, { guild_id: guild.id, channel_id: null, self_mute: false, self_deaf: false });
+    await until('left', () => !me().voiceState.channelID);
+  });
+}
+
 async function checkResume(client, seen) {
   await check('resume', async () => {
     const readys = seen.readys;
@@ -324,6 +344,7 @@ run(async () => {
   await checkGuild(client);
   await checkMessages(client, seen);
   await checkGuildEvents(client);
+  await checkPresenceAndVoice(client);
   await checkResume(client, seen);
   await checkRateLimit(client, seen);
   if (env.PLATFORM === 'stack') await checkRestart(seen);
