@@ -138,6 +138,7 @@ void presence_mark(struct topic *t, uint64_t user_id, bool later)
 
     if (t->g->stopping || !t->standing || t->state != TOPIC_LIVE)
         return;
+    later = later && !t->stale; /* its successor waits for it */
     struct dirty *d = map_get(&t->standing->dirty, user_id);
     if (d && d->putting) {
         d->again = true;
@@ -213,7 +214,7 @@ static int put(struct dirty *d)
                           .topic = t->id,
                           .field = arena_printf(&a, "%llu:%s", (unsigned long long)d->user_id, self.p),
                           .value = buf_str(&wanted)};
-    int r = t->stale ? 0 : standing_change(t, &c);
+    int r = standing_change(t, &c);
     arena_done(&a);
     return r == -EALREADY ? 0 : r;
 }

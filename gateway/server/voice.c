@@ -116,7 +116,7 @@ static int errand_try(struct errand *e)
         (void)entries_value(voices(t), e->user_id, STR(""), &version);
         if (version == 0) /* of an incarnation before */
             r = held_put(t, &h, &v, (struct kv_change){0});
-    } else if (r == 0 && h.value.n && str_eq(h.now.session_id, str_c(e->session_id))) {
+    } else if (r == 0 && h.value.n && str_eq(h.now.session_id, str_c(e->session_id)) && (lives || mine(t, &h.now))) {
         v = h.now;
         v.owner = str_c(t->g->standings->owner);
         r = held_put(t, &h, lives ? &v : NULL, (struct kv_change){0});
@@ -144,7 +144,7 @@ static void errand_run(void *arg)
 
 static void errand_send(struct topic *t, uint64_t user_id, struct str session_id)
 {
-    if (t->g->stopping || t->stale || t->state != TOPIC_LIVE || session_id.n > SESSION_ID_CHARS)
+    if (t->g->stopping || t->state != TOPIC_LIVE || session_id.n > SESSION_ID_CHARS)
         return;
     struct errand *e = MEM_NEW(struct errand);
     *e = (struct errand){.topic = t, .user_id = user_id};
@@ -160,7 +160,8 @@ void voice_sub_changed(struct topic *t, const struct session *s)
 {
     struct voice_state v;
 
-    if (voice_of(t, s->user_id, &v) && str_eq(v.session_id, str_c(s->id)))
+    /* one that was handed over is taken by the node that has it now */
+    if (!s->handed && voice_of(t, s->user_id, &v) && str_eq(v.session_id, str_c(s->id)))
         errand_send(t, s->user_id, v.session_id);
 }
 
@@ -386,8 +387,12 @@ static void start_times(struct topic *t, uint64_t user_id, uint64_t from, const 
 static void state_tell(struct topic *t, const struct voice_state *was, const struct voice_state *is)
 {
     const struct voice_state *any = is->channel_id ? is : was;
-    BUF_AUTO struct buf now = {0}, gone = {0};
+    BUF_AUTO struct buf before = {0}, after = {0}, now = {0}, gone = {0};
 
+    voice_state_write(&before, t->id, was, true, false);
+    voice_state_write(&after, t->id, is, true, false);
+    if (str_eq(buf_str(&before), buf_str(&after))) /* another node has it now, the member has another nick */
+        return;
     voice_state_write(&now, t->id, any, is->channel_id != 0, true);
     voice_state_write(&gone, t->id, any, false, true);
     dispatch_voice_state(t, any->user_id, was->channel_id, is->channel_id, buf_str(&now), buf_str(&gone));

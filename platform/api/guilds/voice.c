@@ -143,7 +143,10 @@ void voice_change_apply(struct api_ctx *x, const struct member *m, const struct 
     if (!c->wanted)
         return;
     member_write(&member, m, true);
-    for (int i = 0; i < TRIES && r == -EAGAIN && (r = held_read(x, m->guild_id, m->user.id, &h)) == 0; i++) {
+    for (int i = 0; i < TRIES && r == -EAGAIN; i++) {
+        r = held_read(x, m->guild_id, m->user.id, &h);
+        if (r < 0)
+            break;
         struct voice_state next = h.now;
         next.mute = m->mute;
         next.deaf = m->deaf;
