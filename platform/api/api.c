@@ -211,9 +211,7 @@ static void serve(struct api *api, struct http_request *req, struct http_respons
     memcpy(x.texts, match.texts, sizeof x.texts);
     struct fault fault;
     faults_take(api->faults, &x, path, &fault);
-    if (fault_before(&fault, &x, match.route)) {
-        e = API_OK;
-    } else {
+    if (!fault_before(&fault, &x, match.route)) {
         e = answer_make(&x, e, match.route);
         finish(&x, e);
         fault_after(&fault, &x, match.route);

@@ -286,7 +286,9 @@ static int json_number(struct json_in *in)
     while (in->p < in->end && memchr("+-.0123456789Ee", *in->p, 15))
         in->p++;
     size_t n = (size_t)(in->p - from);
-    char *text = n < sizeof small ? small : (large = mem_alloc(n + 1));
+    if (n >= sizeof small)
+        large = mem_alloc(n + 1);
+    char *text = large ? large : small;
     memcpy(text, from, n);
     text[n] = 0;
     bool negative = text[0] == '-';
