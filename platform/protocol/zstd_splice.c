@@ -12,11 +12,11 @@
 #define WINDOW_LOG        17
 #define FRAME_HEAD_BYTES  6 /* magic, descriptor, window; no content size, dictionary or checksum */
 #define BLOCK_HEAD_BYTES  3
-#define BLOCK_BYTES_MAX   (128u << 10) /* of a block whatever the window */
+#define BLOCK_BYTES_MAX   131072 /* of a block whatever the window */
 #define PRIMER_BYTES_MAX  (BLOCK_HEAD_BYTES + 6 + 8)
 #define PRIMER_TEXT_BYTES 9 /* three matches of three bytes */
 
-_Static_assert(ZSTD_SPLICE_WINDOW_BYTES == 1u << WINDOW_LOG, "as libzstd counts"); // NOLINT(misc-redundant-expression)
+_Static_assert(ZSTD_SPLICE_WINDOW_BYTES == 1u << WINDOW_LOG, "the window as libzstd counts it");
 _Static_assert(ZSTD_SPLICE_WINDOW_BYTES <= BLOCK_BYTES_MAX, "a chunk is one raw block");
 
 enum block_type { BLOCK_RAW, BLOCK_RLE, BLOCK_COMPRESSED };
