@@ -266,6 +266,7 @@ static void a_checked_message_needs_rights_as_they_were(void)
     not_refused_after(store_member_insert(c, &carol));
     not_refused_after(store_member_role_add(c, GUILD, CAROL, PAINTER));
     refused_after(store_channel_delete(c, GENERAL));
+    db_close();
 }
 
 static void a_checked_message_needs_its_author_and_guild(void)
@@ -275,6 +276,7 @@ static void a_checked_message_needs_its_author_and_guild(void)
     struct member bob = member_made(GUILD, BOB);
     expect_int(in_commit(store_member_insert(c, &bob)), 0);
     refused_after(store_guild_delete(c, GUILD));
+    db_close();
 }
 
 int main(int argc, char **argv)
