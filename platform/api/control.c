@@ -35,11 +35,21 @@ static int part_read(const struct control_call *c, struct str *ret)
 /* "rl:{who}" is who's global bucket, "rl:{who}:hash:major" that of a route. */
 static const char *kind_of(struct str key)
 {
+    static const struct {
+        struct str prefix;
+        const char *kind;
+    } kinds[] = {{STR("turn:"), "identify"},
+                 {STR("starts:"), "session starts"},
+                 {STR("chunks:"), "member chunks"},
+                 {STR("register:"), "registrations"},
+                 {STR("slow:"), "slowmode"}};
+
     if (str_starts(key, STR("rl:")))
         return key.p[key.n - 1] == '}' ? "global" : "route";
-    if (str_starts(key, STR("ident:")))
-        return "identify";
-    return str_starts(key, STR("sess:")) ? "session starts" : "other";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (str_starts(key, kinds[i].prefix))
+            return kinds[i].kind;
+    return "other";
 }
 
 static int run_buckets(struct control_call *c, void *arg)
