@@ -486,7 +486,9 @@ void topic_drain(struct topic *t)
         topic_take(t, &h->event, numbers_judge(&t->numbers, h->event.number, h->event.id));
         held_drop(t, h);
     }
-    if (t->numbers.held_count || t->expected > t->numbers.last || t->suspect_count)
+    /* in another incarnation of kv the next number may look right and be another's */
+    if (t->numbers.held_count || t->expected > t->numbers.last || t->suspect_count ||
+        t->incarnation != t->g->incarnation)
         topic_miss(t, 0);
     else
         list_remove(&t->miss_item);
