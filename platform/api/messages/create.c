@@ -110,7 +110,9 @@ static enum api_error message_tell(struct api_ctx *x, struct commit *c, const st
         return api_port_error(r, API_ERROR_INTERNAL);
     page.with_nonce = type == EVENT_MESSAGE_CREATE;
     struct buf data = {0};
+    page.told_again = type == EVENT_MESSAGE_UPDATE;
     message_write_event(x, &data, &page, 0, author);
+    page.told_again = false;
     message_event(c, type, access->channel, m->author_id, message_payload(x->arena, &data), m->mentions,
                   m->mention_count);
     message_write(x, api_out(x), &page, 0);

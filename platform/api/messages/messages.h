@@ -34,6 +34,7 @@ struct message_page {
     struct reaction_count **reactions;
     unsigned *reaction_counts;
     bool with_nonce; /* only the answer to a create and its event carry it */
+    bool told_again; /* MESSAGE_UPDATE: nobody speaks it a second time */
 };
 
 /* Loads authors, mentioned users, referenced messages and reactions (as `viewer` sees them). 0 or sql errors. */

@@ -179,7 +179,7 @@ static void message_write_own(struct api_ctx *x, struct buf *b, const struct mes
     user_or_ghost_write(b, p, m->author_id);
     jw_ktime_ms(b, "timestamp", snowflake_ms(m->id));
     jw_ktime_ms(b, "edited_timestamp", m->edited_ms);
-    jw_kbool(b, "tts", m->tts);
+    jw_kbool(b, "tts", m->tts && !p->told_again);
     mentions_write(b, p, m);
     jw_key(b, "attachments");
     attachments_write(x, b, m->channel_id, m->attachments_json);

@@ -40,6 +40,7 @@ static int event_of_message(struct api_ctx *x, struct commit *c, const struct ap
     if (r < 0)
         return r;
     struct buf b = {0};
+    page.told_again = type == EVENT_MESSAGE_UPDATE;
     message_write_event(x, &b, &page, 0, NULL);
     message_event(c, type, access->channel, m->author_id, message_payload(x->arena, &b), m->mentions, m->mention_count);
     message_page_done(&page);

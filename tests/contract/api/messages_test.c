@@ -296,10 +296,12 @@ static void reactions(void)
 static void pins(void)
 {
     begin();
-    uint64_t id = say(&alice, "{\"content\":\"x\"}");
+    uint64_t id = say(&alice, "{\"content\":\"x\",\"tts\":true}");
+    expect_true(json_is_true(json_object_get(event_at(EVENT_MESSAGE_CREATE, 0), "tts")));
     expect_int(call(bob.token, "PUT", NULL, "/channels/%llu/pins/%llu", U(channel), U(id)), 403);
     expect_int(call(alice.token, "PUT", NULL, "/channels/%llu/pins/%llu", U(channel), U(id)), 204);
-    expect_true(event_seen(EVENT_CHANNEL_PINS_UPDATE) && event_seen(EVENT_MESSAGE_UPDATE));
+    expect_true(event_seen(EVENT_CHANNEL_PINS_UPDATE));
+    expect_true(json_is_false(json_object_get(event_at(EVENT_MESSAGE_UPDATE, 0), "tts")));
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/pins", U(channel)), 200);
     expect_true(json_array_size(body) == 1 && id_at("0.id") == id && json_is_true(node_at("0.pinned")));
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/messages/pins", U(channel)), 200);
