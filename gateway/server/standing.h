@@ -46,7 +46,7 @@ struct standing *standing_new(struct topic *t);
 void standing_free(struct standing *s); /* NULL is fine */
 /* Coroutine. Reads both kinds for topics that are being loaded; what cannot be read now is read later. */
 void standing_load(struct gateway *g, struct topic **topics, unsigned count);
-void standing_begin(struct topic *t); /* the topic is live */
+void standing_begin(struct topic *t);                          /* the topic is live */
 void standing_reload(struct topic *t, enum kv_kind kind);      /* the same for one */
 void standing_deliver(struct topic *t, const struct event *e); /* EVENT_CONTROL_ENTRY */
 /* Coroutine: kv, this node's copy, the other nodes. 0, -EALREADY, -EAGAIN, -EHOSTDOWN as kv_entry_change. The topic is
