@@ -164,6 +164,48 @@ static void a_drained_node(void)
     close_both();
 }
 
+/* Its voice state and its presence go along; the others are told nothing. */
+static void voice_goes_along(void)
+{
+    static struct overwrite all[] = {{GUILD, 0, PERMISSION_CONNECT, 0}};
+    struct channel talk = {.id = 601,
+                           .guild_id = GUILD,
+                           .name = STR("talk"),
+                           .type = CHANNEL_GUILD_VOICE,
+                           .overwrites = all,
+                           .overwrite_count = 1};
+    struct client bob, bot;
+    struct arena arena = {0};
+    struct commit c;
+    struct str before, after;
+
+    open_both();
+    commit_init(&c, &arena);
+    store_channel_insert(&c, &talk);
+    assert_int_equal(commit_run(&c, &ports), 0);
+    client_login(&bob, &b.node, BOB, INTENTS_USUAL | INTENT_GUILD_VOICE_STATES | INTENT_GUILD_PRESENCES, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
+    client_send(&bot, "{\"op\":4,\"d\":{\"guild_id\":\"%d\",\"channel_id\":\"601\"}}", GUILD);
+    (void)client_event(&bot, "VOICE_SERVER_UPDATE");
+    assert_string_equal(text_at(client_event(&bob, "VOICE_STATE_UPDATE"), "channel_id"), "601");
+    (void)client_event(&bob, "VOICE_CHANNEL_START_TIME_UPDATE");
+    assert_int_equal(kv_entry_get(ports.kv, &arena, KV_VOICE, GUILD, STR("105"), &before), 0);
+    gateway_drain(a.node.gateway);
+    (void)client_closed(&bot);
+    json_array_clear(bot.got);
+    resume_on(&bot, &b, FULL);
+    (void)client_event(&bot, "RESUMED");
+    UNTIL(kv_entry_get(ports.kv, &arena, KV_VOICE, GUILD, STR("105"), &after) == 0 && !str_eq(before, after));
+    site_close(&a);
+    client_quiet(&bob, 2000);
+    site_open(&a, "a");
+    client_close(&bot, 1000);
+    assert_string_equal(text_at(client_event(&bob, "VOICE_STATE_UPDATE"), "channel_id"), "");
+    client_close(&bob, 1000);
+    arena_done(&arena);
+    close_both();
+}
+
 /* What changed who sees what, while nobody looked. */
 static void changes_in_between(void)
 {
@@ -399,6 +441,7 @@ static void conversations(void)
         void (*run)(void);
     } all[] = {
         {"a_drained_node", a_drained_node},
+        {"voice_goes_along", voice_goes_along},
         {"changes_in_between", changes_in_between},
         {"a_killed_node", a_killed_node},
         {"beyond_what_is_known", beyond_what_is_known},
