@@ -194,6 +194,8 @@ static int ready_send(struct identify *i)
     payload_ready(&data, &v);
     session_attach(s, i->conn);
     session_dispatch_own(s, EVENT_READY, &data);
+    if (!s->logged) /* nobody asks for it again: who has not got it does not know the session */
+        replay_trim(&s->replay, 0);
     s->starting = false;
     metric_add(&identified, 1);
     LOG_DEBUG("session", "id=%s user=%llu shard=%u/%u guilds=%u", s->id, (unsigned long long)i->user.id, s->shard,

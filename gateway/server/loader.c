@@ -234,8 +234,12 @@ static void loader_run(void *arg)
             batch[count++] = s->loads[--s->load_count];
         load_batch(s, batch, count);
     }
-    if (--s->loaders == 0 && !s->load_count)
+    if (--s->loaders == 0 && !s->load_count) {
+        mem_free(s->loads);
+        s->loads = NULL;
+        s->load_cap = 0;
         session_log_loaded(s);
+    }
     session_unref(s);
     gateway_leave(g);
 }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define STOP_GRACE_MS    5000
 #define STOP_MAX_MS      10000
@@ -158,8 +159,20 @@ static void life_stop(void *arg)
     http_listener_stop(s->listener, STOP_GRACE_MS, listener_stopped, s);
 }
 
+/* A connection is a descriptor: all that the process may have. */
+static void descriptors_raise(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int service_run(struct service *s)
 {
+    descriptors_raise();
     life.cut = loop_timer_new(life_cut, NULL);
     loop_on_signal(life_stop, s);
     (void)co_spawn(life_start, s);

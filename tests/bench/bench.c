@@ -1,4 +1,5 @@
 /* guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...: all of them by default, on `guildhall dev`.
+ * guildhall-bench idle [COUNT]: what an idle connection costs.
  * guildhall-bench encodings [SESSIONS]: what each encoding and compression costs.
  * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE[:SECONDS] | max |
  * highest]...: on a stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max),
@@ -14,6 +15,7 @@
 
 #define STARTS   11
 #define SESSIONS 1000
+#define IDLE     50000
 
 static int by_value(const void *a, const void *b)
 {
@@ -75,7 +77,10 @@ int main(int argc, char **argv)
     const char *bin = "build/release/guildhall";
     bool any = false;
     struct rlimit files = {65536, 65536};
-    setrlimit(RLIMIT_NOFILE, &files);
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max; /* as far as it goes */
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     if (argc >= 7 && strcmp(argv[1], "stack") == 0) {
         struct server stack = {.port = atoi(argv[2]), .gateway_port = atoi(argv[3])};
         snprintf(stack.user_token, sizeof stack.user_token, "%s", argv[4]);
@@ -96,11 +101,13 @@ int main(int argc, char **argv)
             bench_post(bin, NULL);
         } else if (strcmp(argv[i], "fanout") == 0) {
             bench_fanout(bin, i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : SESSIONS);
+        } else if (strcmp(argv[i], "idle") == 0) {
+            bench_idle(bin, i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : IDLE);
         } else if (strcmp(argv[i], "encodings") == 0) {
             bench_encodings(i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : SESSIONS);
         } else {
-            fprintf(stderr,
-                    "usage: guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]|encodings [SESSIONS]]...\n");
+            fprintf(stderr, "usage: guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]|encodings "
+                            "[SESSIONS]|idle [COUNT]]...\n");
             return 2;
         }
     }
