@@ -16,7 +16,7 @@ async function check(name, body) {
 }
 
 // Resolves with the first truthy answer of `predicate`, asked every 20 ms; rejects after `ms`.
-async function until(what, predicate, ms = 10000) {
+async function until(what, predicate, ms = 60000) {
   const end = Date.now() + ms;
   for (;;) {
     const value = await predicate();

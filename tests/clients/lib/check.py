@@ -35,7 +35,7 @@ class check:
         return error is None or isinstance(error, Exception)
 
 
-async def until(what, predicate, seconds=10):
+async def until(what, predicate, seconds=60):
     """The first truthy answer of `predicate`, asked every 20 ms."""
     end = time.monotonic() + seconds
     while not (value := predicate()):
@@ -45,7 +45,7 @@ async def until(what, predicate, seconds=10):
     return value
 
 
-async def within(what, awaitable, seconds=20):
+async def within(what, awaitable, seconds=60):
     try:
         return await asyncio.wait_for(awaitable, seconds)
     except asyncio.TimeoutError:
