@@ -58,10 +58,12 @@ function discordjsws() {
   const rest = new REST({ version: '10', api: env.API_URL }).setToken(env.BOT_TOKEN);
   const client = new WebSocketManager({ token: env.BOT_TOKEN, intents: 33283, rest, compression: 'zlib-stream' });
   const guilds = new Map();
+  const chunks = new Map();
   client.on('dispatch', ({ data: { t, d } }) => {
     seen.readys += t === 'READY';
     if (t === 'MESSAGE_CREATE') seen.messages.push(d);
     if (t === 'GUILD_CREATE') guilds.set(d.id, d);
+    if (t === 'GUILD_MEMBERS_CHUNK') chunks.set(d.guild_id, d.members);
   });
   client.on('resumed', () => (seen.resumes += 1));
   client.on('debug', ({ message }) => {
@@ -77,7 +79,10 @@ function discordjsws() {
     },
     guilds: () => guilds,
     channels: guild => new Map(guild.channels.map(channel => [channel.id, channel])),
-    members: guild => Promise.resolve(guild.members.map(member => member.user.id)),
+    members: async guild => {
+      await client.send(0, { op: 8, d: { guild_id: guild.id, query: '', limit: 0 } });
+      return (await until('the chunk', () => chunks.get(guild.id))).map(member => member.user.id);
+    },
     close: () => client.destroy(),
   };
 }
