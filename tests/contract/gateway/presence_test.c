@@ -79,7 +79,9 @@ static void coming_and_going(void)
         "\"details\":\"slow\"}]}");
     guild = client_event(&bob, "GUILD_CREATE");
     assert_string_equal(text_at(listed(json_object_get(guild, "presences"), BOB), "status"), "idle");
-    assert_string_equal(text_at(listed(json_object_get(guild, "presences"), FULL), "status"), "online");
+    /* kv may hear of it while the other node reads: then it is told next */
+    if (strcmp(text_at(listed(json_object_get(guild, "presences"), FULL), "status"), "online") != 0)
+        (void)seen(&bob, FULL, "online");
     json_t *d = seen(&full, BOB, "idle");
     assert_string_equal(text_at(json_object_get(d, "client_status"), "desktop"), "idle");
     json_t *activity = json_array_get(json_object_get(d, "activities"), 0);
