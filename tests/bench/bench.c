@@ -17,12 +17,6 @@
 #define SESSIONS 1000
 #define IDLE     50000
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 void bench_start(const char *bin)
 {
     double ms[STARTS];
@@ -37,9 +31,9 @@ void bench_start(const char *bin)
         }
         server_stop(&s);
     }
-    qsort(ms, STARTS, sizeof *ms, by_value);
-    printf("start runs=%d: ready after %.0f ms (median; slowest %.0f), %.1f MB resident when idle\n", STARTS,
-           ms[STARTS / 2], ms[STARTS - 1], (double)kb / 1024);
+    double middle = median(ms, STARTS); /* which sorts them */
+    printf("start runs=%d: ready after %.0f ms (median; slowest %.0f), %.1f MB resident when idle\n", STARTS, middle,
+           ms[STARTS - 1], (double)kb / 1024);
     fflush(stdout);
 }
 

@@ -24,6 +24,8 @@ int http_receive(int fd, char *buf, size_t cap);
 int gateway_session(int port, const char *token, const char *query);
 /* Upgrades; what the server sends is not read. */
 void ws_upgrade(int fd, const char *path);
+/* IDENTIFY in JSON, with the intents of a bot that reads messages. */
+void identify_json(int fd, const char *token);
 /* Connects, upgrades, reads HELLO and sends IDENTIFY with [shard, shards]. */
 int gateway_identify(int port, const char *token, unsigned intents, unsigned shard, unsigned shards);
 void ws_send_text(int fd, const char *text); /* at most 1,000 bytes */
@@ -46,6 +48,11 @@ long server_resident_kb(const struct server *s);
 /* Time all threads of the process have spent on a processor. */
 uint64_t process_cpu_ns(int pid);
 uint64_t now_ns(void);
+
+/* --- figures.c
+ * ------------------------------------------------------------------------------------------------------------ */
+double median(double *values, size_t count); /* sorts them; count odd */
+void times_sort(uint32_t *us, size_t count);
 
 /* --- cpu.c: processor time of process trees
  * ------------------------------------------------------------------------------ */

@@ -175,12 +175,6 @@ static void probe_read(struct probe *p)
     p->us[p->count++] = (uint32_t)((now_ns() - p->sent_ns) / 1000);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* How long a process's main thread was ready to run and did not. */
 static double waited_ms(int pid)
 {
@@ -251,7 +245,7 @@ static void phase_run(struct phase *p, const char *name, const unsigned *counter
             reader_read(p->bot);
     }
     struct probe *b = p->probe;
-    qsort(b->us, b->count, sizeof *b->us, by_value);
+    times_sort(b->us, b->count);
     printf("  %s: %.2f s, another session's heartbeat answered after p50 %.2f, p99 %.1f, max %.1f ms (%u; the gateway "
            "waited %.0f ms "
            "for a core)%s\n",

@@ -194,18 +194,6 @@ static double turn(struct sender *s, int sessions, int burst)
     return (double)(process_cpu_ns(s->pid) - cpu) / ((double)bursts * burst * sessions * 1e3);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-    qsort(values, ROUNDS, sizeof *values, by_value);
-    return values[ROUNDS / 2];
-}
-
 static void compare(struct sender *senders, int sessions, int burst)
 {
     static double us[WIRES][ROUNDS], more[WIRES][ROUNDS];
@@ -223,7 +211,7 @@ static void compare(struct sender *senders, int sessions, int burst)
         printf("encodings sessions=%d burst=%d %-18s %4zu bytes: %5.2f us of processor time for each recipient, %+.2f "
                "us to "
                "JSON in the same round\n",
-               sessions, burst, wires[i].name, senders[i].frame_bytes, median(us[i]), median(more[i]));
+               sessions, burst, wires[i].name, senders[i].frame_bytes, median(us[i], ROUNDS), median(more[i], ROUNDS));
     fflush(stdout);
 }
 

@@ -26,18 +26,6 @@ struct contest {
     int count, sessions, burst;
 };
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-    qsort(values, ROUNDS, sizeof *values, by_value);
-    return values[ROUNDS / 2];
-}
-
 static struct figures turn(struct sender *s, int sessions, int burst)
 {
     int bursts = DELIVERIES / sessions / burst;
@@ -68,7 +56,7 @@ static double middle(const struct contest *c, int who, bool wall)
     double values[ROUNDS];
     for (int i = 0; i < ROUNDS; i++)
         values[i] = wall ? c->rounds[who][i].wall_us : c->rounds[who][i].cpu_us;
-    return median(values);
+    return median(values, ROUNDS);
 }
 
 /* How many times what `a` took did `b` take, in the same round? */
@@ -79,7 +67,7 @@ static double ratio(const struct contest *c, int b, int a, bool wall)
         const struct figures *x = &c->rounds[a][i], *y = &c->rounds[b][i];
         values[i] = wall ? y->wall_us / x->wall_us : y->cpu_us / x->cpu_us;
     }
-    return median(values);
+    return median(values, ROUNDS);
 }
 
 static void tell(const struct contest *c)

@@ -29,17 +29,6 @@ static long meminfo_kb(const char *name)
     return kb;
 }
 
-static void identify(int fd, const char *token)
-{
-    char text[600];
-    snprintf(
-        text, sizeof text,
-        "{\"op\":2,\"d\":{\"token\":\"%s\",\"intents\":33281,\"properties\":{\"os\":\"linux\",\"browser\":\"bench\","
-        "\"device\":\"bench\"}}}",
-        token);
-    ws_send_text(fd, text);
-}
-
 static void await_guild(int fd)
 {
     static char buf[1 << 20];
@@ -52,7 +41,7 @@ static void identify_all(const struct server *s, const int *fds, int count)
 {
     for (int i = 0; i < count + WINDOW; i++) {
         if (i < count)
-            identify(fds[i], s->bot_token);
+            identify_json(fds[i], s->bot_token);
         if (i >= WINDOW)
             await_guild(fds[i - WINDOW]);
     }

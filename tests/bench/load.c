@@ -189,12 +189,6 @@ static void send_due(uint64_t begun_ns, double rate)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void judge(struct load_result *r)
 {
     uint32_t *us = calloc(load.count, sizeof *us);
@@ -210,7 +204,7 @@ static void judge(struct load_result *r)
             us[n++] = m->socket_us;
     }
     if (n) {
-        qsort(us, n, sizeof *us, by_value);
+        times_sort(us, n);
         r->p50_ms = us[n / 2] / 1e3;
         r->p99_ms = us[(size_t)n * 99 / 100] / 1e3;
         r->max_ms = us[n - 1] / 1e3;

@@ -211,7 +211,7 @@ static void identify_etf(int fd, const char *token)
     ws_send(fd, 0x82, term, sizeof before + n);
 }
 
-static void identify_json(int fd, const char *token)
+void identify_json(int fd, const char *token)
 {
     char text[600];
     snprintf(

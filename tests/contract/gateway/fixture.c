@@ -147,6 +147,14 @@ static void stopped(void *arg)
     *(bool *)arg = true;
 }
 
+void conversations_run(const struct conversation *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        print_message("%s\n", all[i].name);
+        all[i].run();
+    }
+}
+
 void node_close(struct node *n)
 {
     bool done = false;

@@ -48,6 +48,32 @@ extern struct gateway_options node_options;
 void node_open(struct node *n, const char *id);
 void node_close(struct node *n); /* its gateway may have been stopped before */
 
+/* --- conversations ---------------------------------------------------------------------------------------------------
+ */
+/* They follow each other on one loop, each named as it begins: libwebsockets' clients know only one in a process. */
+struct conversation {
+    const char *name;
+    void (*run)(void);
+};
+#define CONVERSATION(function)                                                                                         \
+    {                                                                                                                  \
+#function, function                                                                                            \
+    }
+void conversations_run(const struct conversation *all, size_t count);
+/* The program of a file: CONVERSATIONS(CONVERSATION(a), CONVERSATION(b)) */
+#define CONVERSATIONS(...)                                                                                             \
+    static void conversations(void)                                                                                    \
+    {                                                                                                                  \
+        static const struct conversation all[] = {__VA_ARGS__};                                                        \
+        conversations_run(all, sizeof all / sizeof *all);                                                              \
+    }                                                                                                                  \
+    ON_LOOP(conversations)                                                                                             \
+    int main(void)                                                                                                     \
+    {                                                                                                                  \
+        const struct CMUnitTest tests[] = {cmocka_unit_test(conversations_test)};                                      \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                                              \
+    }
+
 /* --- clients ---------------------------------------------------------------------------------------------------------
  */
 struct client {

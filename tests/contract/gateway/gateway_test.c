@@ -448,35 +448,8 @@ static void stopping(void)
 }
 
 /* One loop for all: the client's library is bound to it. */
-static void conversations(void)
-{
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } all[] = {
-        {"close_codes", close_codes},
-        {"close_codes_of_a_session", close_codes_of_a_session},
-        {"silence_and_floods", silence_and_floods},
-        {"identify_limits", identify_limits},
-        {"a_revoked_token", a_revoked_token},
-        {"who_gets_what", who_gets_what},
-        {"shards", shards},
-        {"channels_appear_and_disappear", channels_appear_and_disappear},
-        {"joining_and_leaving", joining_and_leaving},
-        {"asking_for_members", asking_for_members},
-        {"resume", resume},
-        {"resume_refused", resume_refused},
-        {"stopping", stopping},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        print_message("%s\n", all[i].name);
-        all[i].run();
-    }
-}
-ON_LOOP(conversations)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations_test)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CONVERSATIONS(CONVERSATION(close_codes), CONVERSATION(close_codes_of_a_session), CONVERSATION(silence_and_floods),
+              CONVERSATION(identify_limits), CONVERSATION(a_revoked_token), CONVERSATION(who_gets_what),
+              CONVERSATION(shards), CONVERSATION(channels_appear_and_disappear), CONVERSATION(joining_and_leaving),
+              CONVERSATION(asking_for_members), CONVERSATION(resume), CONVERSATION(resume_refused),
+              CONVERSATION(stopping))

@@ -360,16 +360,6 @@ static void two_claim_it(void)
 
 /* --- kv --------------------------------------------------------------------------------------------------------------
  */
-static void kill_work(void *arg)
-{
-    services_do("kill", arg);
-}
-
-static void start_work(void *arg)
-{
-    services_do("start", arg);
-}
-
 static void without_kv_it_goes_on(void)
 {
     struct client bot;
@@ -379,10 +369,10 @@ static void without_kv_it_goes_on(void)
     recorded(&bot);
     say_some(3);
     hears_from(&bot, said - 3);
-    co_work(kill_work, "redis");
+    services_await("kill", "redis");
     client_send(&bot, "{\"op\":8,\"d\":{\"guild_id\":\"%d\",\"user_ids\":[\"%d\"]}}", GUILD, BOB);
     (void)client_event(&bot, "GUILD_MEMBERS_CHUNK"); /* dispatched, though it cannot be logged */
-    co_work(start_work, "redis");
+    services_await("start", "redis");
     UNTIL(kv_ready(ports.kv) && kv_ready(a.ports.kv) && kv_ready(b.ports.kv));
     co_sleep(4000); /* the log begins anew, the record is written again */
     say_some(3);
@@ -433,32 +423,6 @@ static void an_empty_redis(void)
     close_both();
 }
 
-/* On one loop: libwebsockets' clients know only one in a process. */
-static void conversations(void)
-{
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } all[] = {
-        {"a_drained_node", a_drained_node},
-        {"voice_goes_along", voice_goes_along},
-        {"changes_in_between", changes_in_between},
-        {"a_killed_node", a_killed_node},
-        {"beyond_what_is_known", beyond_what_is_known},
-        {"a_live_node_is_asked", a_live_node_is_asked},
-        {"two_claim_it", two_claim_it},
-        {"without_kv_it_goes_on", without_kv_it_goes_on},
-        {"an_empty_redis", an_empty_redis},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        print_message("--- %s\n", all[i].name);
-        all[i].run();
-    }
-}
-ON_LOOP(conversations)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations_test)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CONVERSATIONS(CONVERSATION(a_drained_node), CONVERSATION(voice_goes_along), CONVERSATION(changes_in_between),
+              CONVERSATION(a_killed_node), CONVERSATION(beyond_what_is_known), CONVERSATION(a_live_node_is_asked),
+              CONVERSATION(two_claim_it), CONVERSATION(without_kv_it_goes_on), CONVERSATION(an_empty_redis))

@@ -272,29 +272,6 @@ static void a_lapsed_lease(void)
     world_close();
 }
 
-static void conversations(void)
-{
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } all[] = {
-        {"two_nodes", two_nodes},
-        {"out_of_order", out_of_order},
-        {"a_lost_event_is_fetched", a_lost_event_is_fetched},
-        {"a_lost_event_that_is_nowhere", a_lost_event_that_is_nowhere},
-        {"a_slow_client", a_slow_client},
-        {"a_turn_with_more_than_the_ring_holds", a_turn_with_more_than_the_ring_holds},
-        {"a_lapsed_lease", a_lapsed_lease},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        print_message("%s\n", all[i].name);
-        all[i].run();
-    }
-}
-ON_LOOP(conversations)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations_test)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CONVERSATIONS(CONVERSATION(two_nodes), CONVERSATION(out_of_order), CONVERSATION(a_lost_event_is_fetched),
+              CONVERSATION(a_lost_event_that_is_nowhere), CONVERSATION(a_slow_client),
+              CONVERSATION(a_turn_with_more_than_the_ring_holds), CONVERSATION(a_lapsed_lease))

@@ -528,32 +528,7 @@ static void the_count_while_joining(void)
     world_close();
 }
 
-static void conversations(void)
-{
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } all[] = {
-        {"close_codes", close_codes},
-        {"other_close_codes", other_close_codes},
-        {"identify_buckets", identify_buckets},
-        {"chunks_of_a_large_guild", chunks_of_a_large_guild},
-        {"a_hundred_ids", a_hundred_ids},
-        {"sounds_and_channel_info", sounds_and_channel_info},
-        {"members_in_guild_create", members_in_guild_create},
-        {"sharding_is_required", sharding_is_required},
-        {"events_that_need_a_permission", events_that_need_a_permission},
-        {"the_count_while_joining", the_count_while_joining},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        print_message("%s\n", all[i].name);
-        all[i].run();
-    }
-}
-ON_LOOP(conversations)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations_test)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CONVERSATIONS(CONVERSATION(close_codes), CONVERSATION(other_close_codes), CONVERSATION(identify_buckets),
+              CONVERSATION(chunks_of_a_large_guild), CONVERSATION(a_hundred_ids), CONVERSATION(sounds_and_channel_info),
+              CONVERSATION(members_in_guild_create), CONVERSATION(sharding_is_required),
+              CONVERSATION(events_that_need_a_permission), CONVERSATION(the_count_while_joining))

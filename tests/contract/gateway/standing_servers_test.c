@@ -8,11 +8,6 @@
 
 enum { TALK = 601 };
 
-static void restart_work(void *arg)
-{
-    services_do("restart", arg);
-}
-
 static void seed_talk(void)
 {
     static struct overwrite all[] = {{GUILD, 0, PERMISSION_CONNECT | PERMISSION_SPEAK, 0}};
@@ -82,7 +77,7 @@ static void conversation(void)
     assert_string_equal(text_at(of_bob(&full, "VOICE_STATE_UPDATE"), "channel_id"), "601");
     UNTIL(count_of(KV_PRESENCE) == 2 && count_of(KV_VOICE) == 1);
     for (int i = 0; i < 2; i++) {
-        co_work(restart_work, "redis");
+        services_await("restart", "redis");
         UNTIL(kv_ready(ports.kv));
         UNTIL(count_of(KV_PRESENCE) == 2 && count_of(KV_VOICE) == 1);
     }

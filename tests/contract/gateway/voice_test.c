@@ -292,29 +292,6 @@ static void asking(void)
     world_close();
 }
 
-static void conversations(void)
-{
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } all[] = {
-        {"joining_and_moving", joining_and_moving},
-        {"refused", refused},
-        {"the_last_place", the_last_place},
-        {"in_guild_create", in_guild_create},
-        {"sessions_end", sessions_end},
-        {"a_channel_goes", a_channel_goes},
-        {"asking", asking},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        print_message("%s\n", all[i].name);
-        all[i].run();
-    }
-}
-ON_LOOP(conversations)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations_test)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+CONVERSATIONS(CONVERSATION(joining_and_moving), CONVERSATION(refused), CONVERSATION(the_last_place),
+              CONVERSATION(in_guild_create), CONVERSATION(sessions_end), CONVERSATION(a_channel_goes),
+              CONVERSATION(asking))

@@ -216,11 +216,6 @@ static void what_was_not_acknowledged_comes_again(void)
     bus_end(publisher);
 }
 
-static void service_work(void *arg)
-{
-    services_do(arg, "rabbitmq");
-}
-
 static void on_all_but_one(const struct bus_delivery *d, void *arg)
 {
     struct node *n = arg;
@@ -277,13 +272,13 @@ static void a_killed_broker_loses_nothing_that_was_confirmed(void)
         expect_int(bus_publish(publisher, &e, ids, 1), 0);
     }
     wait_for(&a.count, 20);
-    co_work(service_work, "kill");
+    services_await("kill", "rabbitmq");
     struct event e = event_numbered(21);
     expect_true(bus_publish(publisher, &e, ids, 1) < 0);
     expect_true(!bus_ready(publisher));
     a.count = 0;
     a.ack = true;
-    co_work(service_work, "start");
+    services_await("start", "rabbitmq");
     for (int i = 0; !bus_ready(publisher) && i < 1200; i++)
         co_sleep(50);
     wait_for(&a.count, 20);

@@ -152,21 +152,6 @@ static void logs(void)
     kv_close(kv);
 }
 
-static void restart_work(void *arg)
-{
-    services_do("restart", arg);
-}
-
-static void kill_work(void *arg)
-{
-    services_do("kill", arg);
-}
-
-static void start_work(void *arg)
-{
-    services_do("start", arg);
-}
-
 static void numbers_belong_to_a_run_of_redis(void)
 {
     struct kv *kv = opened();
@@ -178,7 +163,7 @@ static void numbers_belong_to_a_run_of_redis(void)
 
     append(kv, "again", 1, 1, "one", &d);
     wait_for(&d, 1);
-    co_work(restart_work, "redis");
+    services_await("restart", "redis");
     for (int i = 0; (kv_log_numbers(kv, "again", &topic, 1, &number) < 0 || number == 10) && i < 400; i++)
         co_sleep(25);
     expect_true(number == KV_LOG_NUMBER_UNKNOWN);
@@ -198,11 +183,11 @@ static void without_redis_the_append_says_so(void)
     struct kv *kv = opened();
     struct appended d = {0};
 
-    co_work(kill_work, "redis");
+    services_await("kill", "redis");
     append(kv, "gone", 1, 1, "one", &d), append(kv, "gone", 2, 1, "two", &d);
     wait_for(&d, 2);
     expect_int(d.failed, 2);
-    co_work(start_work, "redis");
+    services_await("start", "redis");
     kv_close(kv);
 }
 

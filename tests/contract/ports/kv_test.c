@@ -377,11 +377,6 @@ static void on_incarnation(bool changed, void *arg)
     changes += changed;
 }
 
-static void restart_work(void *arg)
-{
-    services_do("restart", arg);
-}
-
 static void a_restart_is_a_new_incarnation(void)
 {
     struct kv *kv = opened();
@@ -399,7 +394,7 @@ static void a_restart_is_a_new_incarnation(void)
     expect_int(r.number, 1);
     expect_int(kv_lease_take(kv, "fence", "me", 60000, &epoch), 0);
 
-    co_work(restart_work, "redis");
+    services_await("restart", "redis");
     for (int i = 0; changes == 0 && i < 200; i++)
         co_sleep(50);
     expect_int(changes, 1);
@@ -417,16 +412,6 @@ static void a_restart_is_a_new_incarnation(void)
     kv_close(kv);
 }
 
-static void kill_work(void *arg)
-{
-    services_do("kill", arg);
-}
-
-static void start_work(void *arg)
-{
-    services_do("start", arg);
-}
-
 static void without_redis_every_call_says_so(void)
 {
     struct kv *kv = opened();
@@ -436,7 +421,7 @@ static void without_redis_every_call_says_so(void)
     struct kv_route r;
     struct str got;
     uint64_t epoch;
-    co_work(kill_work, "redis");
+    services_await("kill", "redis");
     int64_t begun = clock_mono_ms();
     expect_int(kv_buckets_take(kv, &b, 1, &s), -EHOSTDOWN);
     expect_int(kv_topic_next(kv, &a, 1, 1, &r), -EHOSTDOWN);
@@ -444,7 +429,7 @@ static void without_redis_every_call_says_so(void)
     expect_int(kv_get(kv, &a, "x", &got), -EHOSTDOWN);
     expect_true(clock_mono_ms() - begun < 25000);
     expect_true(!kv_ready(kv));
-    co_work(start_work, "redis");
+    services_await("start", "redis");
     for (int i = 0; !kv_ready(kv) && i < 200; i++)
         co_sleep(50);
     expect_int(kv_buckets_take(kv, &b, 1, &s), 0);
