@@ -27,6 +27,11 @@ void broker_dead(struct buf *out, uint64_t application, const char *group)
     buf_addf(out, "guildhall.%llu.%s.dead", (unsigned long long)application, group);
 }
 
+void broker_command_key(struct buf *out, uint64_t application, unsigned shard)
+{
+    buf_addf(out, "%llu.%u", (unsigned long long)application, shard);
+}
+
 /* The next piece of the topology's text. */
 static const char *text_put(struct broker_topology *t, int *at, struct buf *b)
 {
@@ -71,10 +76,12 @@ void broker_topology_init(struct broker_topology *t, uint64_t application, const
     int text = 0;
 
     t->text = mem_zalloc((size_t)(group_count * TEXTS + 1) * NAME_BYTES);
-    t->declares = mem_zalloc(sizeof(*t->declares) * (size_t)(group_count * DECLARES + 1));
+    t->declares = mem_zalloc(sizeof(*t->declares) * (size_t)(group_count * DECLARES + 2));
     t->count = 0;
     t->declares[t->count++] =
         (struct amqp_declare){.what = AMQP_EXCHANGE, .name = BROKER_EXCHANGE, .type = "topic", .durable = true};
+    t->declares[t->count++] =
+        (struct amqp_declare){.what = AMQP_EXCHANGE, .name = BROKER_COMMANDS, .type = "topic", .durable = true};
     for (int i = 0; i < group_count; i++)
         group_declare(t, &text, application, groups[i]);
 }

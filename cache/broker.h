@@ -6,6 +6,7 @@
 
 #define BROKER_PARTITIONS    64
 #define BROKER_EXCHANGE      "guildhall.events"
+#define BROKER_COMMANDS      "guildhall.commands" /* topic; key "<application>.<shard>" or "<application>.all" */
 #define BROKER_GROUP_DEFAULT "workers"
 
 /* Headers of an event's message. */
@@ -28,7 +29,12 @@ void broker_routing_key(struct buf *out, uint64_t application, struct str event,
 void broker_queue(struct buf *out, uint64_t application, const char *group, unsigned partition);
 void broker_dead(struct buf *out, uint64_t application, const char *group);
 
-/* The exchange, and for each group its partitions' queues, its dead letters and the bindings. */
+/* "guildhall.<application>.commands.<shard>"; the dead ones: broker_dead of the group "commands", a name no group has.
+ */
+#define BROKER_COMMANDS_GROUP "commands"
+void broker_command_key(struct buf *out, uint64_t application, unsigned shard);
+
+/* The exchanges, and for each group its partitions' queues, its dead letters and the bindings. */
 struct broker_topology {
     struct amqp_declare *declares;
     int count;
