@@ -3,24 +3,21 @@
 
 #include "platform/protocol/json_read.h"
 
-/* Takes what a cache_* call appended: the parsed object and its text, both kept by the context. */
-static json_t *taken(struct gh_context *c, int error, struct buf *text, const char **ret_text)
+/* Takes what a cache_* call appended: the parsed object, kept by the context. */
+static json_t *taken(struct gh_context *c, int error, struct buf *text)
 {
     json_t *o = NULL;
-    if (error == 0 && json_read(buf_str(text), &o, NULL) == 0) {
+    if (error == 0 && json_read(buf_str(text), &o, NULL) == 0)
         context_keep(c, o);
-        *ret_text = arena_strdup(&c->arena, buf_str(text));
-    }
     buf_done(text);
     return o;
 }
 
 #define CACHE_READ(entity, call)                                                                                       \
     struct buf text = {0};                                                                                             \
-    const char *kept = NULL;                                                                                           \
     int error = call;                                                                                                  \
-    json_t *o = taken(c, error, &text, &kept);                                                                         \
-    return o ? read_gh_##entity(c, o, kept) : NULL
+    json_t *o = taken(c, error, &text);                                                                                \
+    return o ? ENTITY_READ(c, entity, o) : NULL
 
 const struct gh_guild *gh_cache_guild(struct gh_context *c, uint64_t guild_id)
 {

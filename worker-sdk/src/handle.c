@@ -98,20 +98,17 @@ void gh_on_event(struct gh_bot *bot, const char *type, gh_event_fn fn, void *arg
     handler_set(bot, (struct handler){.type = type, .raw = fn, .call = call_raw, .arg = arg});
 }
 
-#define TYPED(suffix, name, entity)                                                                                    \
+#define GH_EVENT(suffix, name, entity)                                                                                 \
     static int call_##suffix(struct gh_context *c, const struct handler *h, json_t *d)                                 \
     {                                                                                                                  \
-        int (*fn)(struct gh_context *, const struct entity *, void *) =                                                \
-            (int (*)(struct gh_context *, const struct entity *, void *))h->typed;                                     \
-        return fn(c, read_##entity(c, d, c->item->event.json), h->arg);                                                \
+        return ((gh_##suffix##_fn)h->typed)(c, ENTITY_READ(c, entity, d), h->arg);                                     \
     }                                                                                                                  \
-    void gh_on_##suffix(struct gh_bot *bot, int (*fn)(struct gh_context *, const struct entity *, void *), void *arg)  \
+    void gh_on_##suffix(struct gh_bot *bot, gh_##suffix##_fn fn, void *arg)                                            \
     {                                                                                                                  \
         handler_set(bot,                                                                                               \
                     (struct handler){.type = name, .typed = (void (*)(void))fn, .call = call_##suffix, .arg = arg});   \
     }
-GH_EVENTS(TYPED)
-#undef TYPED
+#include <guildhall/events.def>
 
 static bool fits(const struct handler *h, const char *type)
 {

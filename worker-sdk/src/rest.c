@@ -100,7 +100,7 @@ static int message_post(struct gh_context *c, uint64_t channel_id, json_t *messa
     int r = body ? gh_request(c, "POST", path, body, &response) : -EINVAL;
     free(body);
     if (r == 0 && sent && json_read(str_c(response.json), &answer, NULL) == 0)
-        *sent = read_gh_message(c, context_keep(c, answer), response.json);
+        *sent = ENTITY_READ(c, message, context_keep(c, answer));
     return r;
 }
 

@@ -11,6 +11,7 @@
 #include "platform/io/amqp.h"
 #include "platform/io/http_client.h"
 #include "platform/io/redis.h"
+#include "worker-sdk/src/entity.h"
 
 #include <jansson.h>
 
@@ -33,7 +34,7 @@ struct handler {
     void *arg;
 };
 
-#define HANDLERS_MAX 64
+#define HANDLERS_MAX 192 /* a typed and a raw one for each event, and one for all */
 
 struct gh_bot {
     char *token, *amqp_url, *redis_url, *proxy_url, *group, *authorization;
@@ -85,10 +86,3 @@ int item_handle(struct gh_bot *bot, struct item *item);
 void context_done(struct gh_context *c);
 /* Keeps o for as long as the context lives and gives the reference up. */
 json_t *context_keep(struct gh_context *c, json_t *o);
-
-/* --- entities.c --- */
-/* Allocates and fills; text is the object's JSON, or NULL to write it anew. */
-#define SDK_ENTITIES(E)  E(user) E(member) E(message) E(channel) E(guild) E(role) E(reaction) E(deletion)
-#define SDK_READER(name) struct gh_##name *read_gh_##name(struct gh_context *c, json_t *o, const char *text);
-SDK_ENTITIES(SDK_READER)
-#undef SDK_READER

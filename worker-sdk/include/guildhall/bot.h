@@ -4,15 +4,11 @@
 #ifndef GUILDHALL_BOT_H
 #define GUILDHALL_BOT_H
 
+#include <guildhall/api.h>
 #include <guildhall/entities.h>
+#include <guildhall/json.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-#ifndef GH_API
-#define GH_API __attribute__((visibility("default")))
-#endif
+GH_BEGIN_DECLS
 
 struct gh_bot;
 struct gh_context; /* one event being handled: what is read or received in it lives until its handler returns */
@@ -52,13 +48,12 @@ typedef int (*gh_event_fn)(struct gh_context *c, const struct gh_event *event, v
 /* type NULL: every event. One handler for each type and one for all; a later one takes the place of an earlier. */
 GH_API void gh_on_event(struct gh_bot *bot, const char *type, gh_event_fn fn, void *arg);
 
-/* gh_on_message_create(bot, fn, arg) and so on, for every line of GH_EVENTS:
+/* gh_on_message_create(bot, fn, arg) and so on, one for each line of events.def:
  *   int fn(struct gh_context *c, const struct gh_message *m, void *arg) */
-#define GH_ON(suffix, name, entity)                                                                                    \
-    GH_API void gh_on_##suffix(struct gh_bot *bot, int (*fn)(struct gh_context *, const struct entity *, void *),      \
-                               void *arg);
-GH_EVENTS(GH_ON)
-#undef GH_ON
+#define GH_EVENT(suffix, name, entity)                                                                                 \
+    typedef int (*gh_##suffix##_fn)(struct gh_context * c, const struct gh_##entity *event, void *arg);                \
+    GH_API void gh_on_##suffix(struct gh_bot *bot, gh_##suffix##_fn fn, void *arg);
+#include <guildhall/events.def>
 
 GH_API struct gh_bot *gh_context_bot(const struct gh_context *c);
 GH_API const struct gh_event *gh_context_event(const struct gh_context *c);
@@ -70,7 +65,5 @@ GH_API void gh_sleep_ms(struct gh_context *c, int64_t ms);
 /* A copy that lives as long as the handler's call. */
 GH_API char *gh_printf(struct gh_context *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-#ifdef __cplusplus
-}
-#endif
+GH_END_DECLS
 #endif

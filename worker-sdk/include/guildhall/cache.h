@@ -5,9 +5,7 @@
 
 #include <guildhall/bot.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+GH_BEGIN_DECLS
 
 GH_API const struct gh_guild *gh_cache_guild(struct gh_context *c, uint64_t guild_id);
 GH_API const struct gh_channel *gh_cache_channel(struct gh_context *c, uint64_t guild_id, uint64_t channel_id);
@@ -17,7 +15,5 @@ GH_API const struct gh_user *gh_cache_user(struct gh_context *c, uint64_t user_i
 GH_API const struct gh_message *gh_cache_message(struct gh_context *c, uint64_t guild_id, uint64_t channel_id,
                                                  uint64_t message_id);
 
-#ifdef __cplusplus
-}
-#endif
+GH_END_DECLS
 #endif

@@ -6,9 +6,7 @@
 
 #include <guildhall/bot.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+GH_BEGIN_DECLS
 
 struct gh_response {
     int status;
@@ -40,7 +38,5 @@ struct gh_error {
 };
 GH_API const struct gh_error *gh_last_error(const struct gh_context *c);
 
-#ifdef __cplusplus
-}
-#endif
+GH_END_DECLS
 #endif
