@@ -50,6 +50,8 @@ struct adoption {
     uint64_t own_number;
     uint64_t *guild_ids, *numbers;
     unsigned guild_count;
+    struct past_home homes[PAST_HOMES_MAX];
+    unsigned home_count;
 };
 
 /* --- asking the node that has it -------------------------------------------------------------------------------------
@@ -240,6 +242,40 @@ static int log_read(struct adoption *a)
     return a->seq <= a->last && a->last - a->seq <= a->line_count ? 0 : -ENODATA;
 }
 
+static void home_add(struct adoption *a, const struct log_reader *reader, uint64_t entry, int64_t left_ms)
+{
+    if (a->home_count < PAST_HOMES_MAX)
+        a->homes[a->home_count++] = (struct past_home){past_ref(log_reader_past(reader)), entry, left_ms};
+}
+
+/* Where it came from: all it dispatched when it is dead, else what it had when it let go. Then the homes before that
+ * one, whose logs may be gone. */
+static int homes_read(struct adoption *a)
+{
+    const struct session_record *rec = &a->record;
+    int64_t now_ms = clock_wall_ms();
+    int r = 0;
+
+    home_add(a, a->reader, rec->released ? rec->entry : PAST_ENTRY_ALL, now_ms);
+    for (unsigned i = 0; r == 0 && i < rec->home_count; i++) {
+        struct log_reader *reader;
+        if (now_ms - rec->homes[i].left_ms > LIMIT_PAST_MS)
+            break;
+        r = log_reader_open(a->g, rec->homes[i].run, &reader);
+        if (r == 0) {
+            home_add(a, reader, rec->homes[i].entry, rec->homes[i].left_ms);
+            log_reader_release(reader);
+        }
+    }
+    return r == -EINVAL ? 0 : r;
+}
+
+static void homes_drop(struct adoption *a)
+{
+    while (a->home_count)
+        past_unref(a->homes[--a->home_count].past);
+}
+
 static int own_topic(struct adoption *a)
 {
     int r = topic_acquire(a->g, a->user_id, true, &a->own);
@@ -248,7 +284,7 @@ static int own_topic(struct adoption *a)
 }
 
 /* Numbers before the log: what is dispatched in between, by a node that only seemed to be gone, is then in the log. */
-static int (*const adopt_steps[])(struct adoption *a) = {own_number, guilds_read, log_read, own_topic};
+static int (*const adopt_steps[])(struct adoption *a) = {own_number, guilds_read, log_read, homes_read, own_topic};
 
 /* --- going on with it ------------------------------------------------------------------------------------------------
  */
@@ -287,6 +323,10 @@ static struct session *session_make(struct adoption *a)
     s->large_threshold = rec->large_threshold;
     session_log_begin(s);
     s->recorded = s->adopted = true;
+    s->homes = mem_alloc(sizeof *s->homes * a->home_count);
+    memcpy(s->homes, a->homes, sizeof *s->homes * a->home_count);
+    s->home_count = a->home_count;
+    a->home_count = 0; /* its references now */
     ring_fill(a, s);
     topic_sub_add(a->own, s, NULL);
     return s;
@@ -411,10 +451,13 @@ static int adopt_claimed(struct adoption *a)
         (void)kv_session_claim(kv, a->id, session_log_owner(a->g), a->owner, CLAIM_KEEP_MS);
     else if (r < 0)
         (void)kv_session_del(kv, a->id, session_log_owner(a->g));
+    homes_drop(a);
     if (a->reader)
         log_reader_release(a->reader);
     if (a->own)
         topic_release(a->own);
+    a->reader = NULL; /* it may be tried again */
+    a->own = NULL;
     return r;
 }
 

@@ -27,7 +27,8 @@ struct fanout {
     const struct event *event;
     struct encoded *encoded; /* NULL until somebody gets it */
     uint32_t intents;
-    bool content; /* a message whose content needs MESSAGE_CONTENT */
+    bool content;          /* a message whose content needs MESSAGE_CONTENT */
+    struct past_hits past; /* other nodes that dispatched it */
     enum flush_class class;
 };
 
@@ -35,6 +36,7 @@ static void fanout_begin(struct fanout *f, struct topic *t, const struct event *
 {
     *f = (struct fanout){.topic = t, .event = e, .intents = event_intents(e->type, !t->is_user)};
     f->class = t->sub_count > FLUSH_FEW_MAX ? FLUSH_MANY : FLUSH_FEW;
+    past_find(t->g, e->id, &f->past);
     f->content = !t->is_user && (e->type == EVENT_MESSAGE_CREATE || e->type == EVENT_MESSAGE_UPDATE);
 }
 
@@ -61,6 +63,10 @@ static enum redaction redaction_for(struct fanout *f, const struct sub *sub)
 
 static void fanout_to(struct fanout *f, struct sub *sub)
 {
+    const struct session *s = sub->session;
+
+    if (f->past.count && past_had(&f->past, s->homes, s->home_count))
+        return;
     if (!f->encoded) {
         f->encoded = encoded_new(&f->topic->g->log, f->event->type, f->event->data);
         encoded_event_id_put(f->encoded, f->event->id);

@@ -42,6 +42,7 @@ static void tick(void *arg)
     session_log_tick(g, now_ms);
     recent_tick(g, now_ms);
     adopt_tick(g, now_ms);
+    past_tick(g, now_ms);
 }
 
 static void gateway_free(struct gateway *g)
@@ -87,6 +88,7 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
     flush_start();
     list_init(&g->readers);
     list_init(&g->recents);
+    list_init(&g->pasts);
     session_log_start(g);
     int r = node_start(g);
     if (r < 0) {

@@ -9,7 +9,8 @@
 #include "platform/base/buf.h"
 #include "platform/protocol/event.h"
 
-#define LOG_ENDED 0xff
+#define LOG_ENDED            0xff
+#define LOG_EVENT_HEAD_BYTES 17 /* of an event without name, data and recipients */
 
 struct log_recipient {
     uint32_t session;

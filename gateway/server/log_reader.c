@@ -40,6 +40,7 @@ struct log_reader {
     uint64_t first, last; /* entries read; 0: none */
     uint64_t gap, anew;   /* the last entry that is missing between them, and the last that says anew */
     struct map sessions;  /* index + 1 -> struct lines */
+    struct past *past;
     struct log_seen *events;
 };
 
@@ -57,6 +58,7 @@ static void reader_free(struct log_reader *r)
         encoded_unref(e->encoded);
         mem_free(e);
     }
+    past_unref(r->past);
     list_remove(&r->item);
     mem_free(r);
 }
@@ -104,6 +106,9 @@ static int entry_take(struct log_reader *r, const struct kv_log_entry *entry)
     if (c.anew)
         r->anew = entry->number;
     while (log_event_next(&c, &e)) {
+        past_add(r->past, e.id, entry->number);
+        if (!e.recipient_count)
+            continue;
         struct log_seen *seen = event_add(r, &e);
         for (uint32_t i = 0; i < e.recipient_count; i++) {
             struct log_recipient to = log_recipient_at(&e, i);
@@ -140,6 +145,7 @@ static struct log_reader *reader_of(struct gateway *g, const char *run)
     struct log_reader *r = MEM_NEW(struct log_reader);
     r->g = g;
     snprintf(r->run, sizeof r->run, "%s", run);
+    r->past = past_new(g, run);
     list_init(&r->item);
     return r;
 }
@@ -236,6 +242,11 @@ int log_reader_session(const struct log_reader *r, const struct session_record *
     *ret_lines = l->lines + at;
     *ret_count = l->count - at;
     return 0;
+}
+
+struct past *log_reader_past(const struct log_reader *r)
+{
+    return r->past;
 }
 
 struct encoded *log_line_encoded(struct log_reader *r, const struct log_line *line)

@@ -3,10 +3,11 @@
 
 #include "platform/base/limits.h"
 #include "platform/base/mem.h"
+#include "platform/base/snowflake.h"
 
 #include <errno.h>
 
-#define SEEN_FIRST 8
+#define SEEN_FIRST 8 /* and the ring is a multiple of it */
 
 void numbers_init(struct numbers *n)
 {
@@ -32,24 +33,55 @@ void numbers_done(struct numbers *n)
 
 bool numbers_has_seen(const struct numbers *n, uint64_t id)
 {
-    for (unsigned i = 0; i < n->seen_cap; i++)
-        if (n->seen[i] == id)
-            return true;
-    return false;
+    unsigned found = 0, i = 0;
+
+    for (; i + SEEN_FIRST <= n->seen_cap && !found; i += SEEN_FIRST)
+        for (unsigned k = 0; k < SEEN_FIRST; k++) /* without a branch: the compiler makes vectors of it */
+            found |= n->seen[i + k] == id;
+    return found;
 }
 
-/* A quiet topic keeps few ids; the ring doubles while it fills. */
+static void seen_resize(struct numbers *n, unsigned cap)
+{
+    n->seen = mem_realloc(n->seen, sizeof *n->seen * cap);
+    if (cap > n->seen_cap)
+        memset(n->seen + n->seen_cap, 0, sizeof *n->seen * (cap - n->seen_cap));
+    n->seen_cap = cap;
+}
+
+/* The ring is full up to its end and in order: it doubles while what would be overwritten is young, halves when half of
+ * it is old. */
+static void seen_fit(struct numbers *n, uint64_t id)
+{
+    unsigned cap = n->seen_cap, half = cap / 2;
+    int64_t old_ms = snowflake_ms(id) - NUMBERS_SEEN_MS;
+
+    if (cap < NUMBERS_SEEN_MIN || (cap < NUMBERS_SEEN_MAX && snowflake_ms(n->seen[0]) > old_ms)) {
+        seen_resize(n, cap ? cap * 2 : SEEN_FIRST);
+    } else if (cap > NUMBERS_SEEN_MIN && snowflake_ms(n->seen[half]) < old_ms) {
+        memmove(n->seen, n->seen + half, sizeof *n->seen * half);
+        seen_resize(n, half);
+        n->seen_at = 0;
+    } else {
+        n->seen_at = 0;
+    }
+}
+
 void numbers_remember(struct numbers *n, uint64_t id)
 {
-    if (n->seen_at == n->seen_cap && n->seen_cap < NUMBERS_SEEN_MAX) {
-        unsigned cap = n->seen_cap ? n->seen_cap * 2 : SEEN_FIRST;
-        n->seen = mem_realloc(n->seen, sizeof *n->seen * cap);
-        memset(n->seen + n->seen_cap, 0, sizeof *n->seen * (cap - n->seen_cap));
-        n->seen_cap = cap;
-    }
     if (n->seen_at == n->seen_cap)
-        n->seen_at = 0;
+        seen_fit(n, id);
     n->seen[n->seen_at++] = id;
+    n->seen_count++;
+}
+
+void numbers_seen_since(const struct numbers *n, uint64_t count, void (*fn)(uint64_t id, void *arg), void *arg)
+{
+    for (unsigned i = 1; i <= n->seen_cap && count + i <= n->seen_count; i++) {
+        uint64_t id = n->seen[(n->seen_at + n->seen_cap - i) % n->seen_cap];
+        if (id)
+            fn(id, arg);
+    }
 }
 
 enum numbers_verdict numbers_judge(const struct numbers *n, uint64_t number, uint64_t id)

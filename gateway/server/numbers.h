@@ -6,7 +6,12 @@
 #include "platform/base/list.h"
 #include "platform/protocol/event.h"
 
-#define NUMBERS_SEEN_MAX 128
+/* Ids dispatched last are kept: of a quiet topic so many, of a busy one those of so long, up to the bound. An event
+ * that is published again after a longer outage in which kv began anew, or behind more others, may be dispatched twice.
+ */
+#define NUMBERS_SEEN_MIN 128
+#define NUMBERS_SEEN_MAX 4096
+#define NUMBERS_SEEN_MS  300000
 
 struct numbers {
     uint64_t last;    /* everything up to here was dispatched, or is in the snapshot */
@@ -14,8 +19,9 @@ struct numbers {
     unsigned held_count;
     size_t held_bytes;
     /* Ids dispatched last: an event that was published twice has two numbers and one id. */
-    uint64_t *seen;
+    uint64_t *seen; /* a ring; the oldest stands first whenever it is full up to its end */
     unsigned seen_cap, seen_at;
+    uint64_t seen_count; /* so many were remembered in all */
 };
 
 /* An event kept for later: a copy, and what acknowledges its delivery. */
@@ -42,6 +48,8 @@ enum numbers_verdict numbers_judge(const struct numbers *n, uint64_t number, uin
 void numbers_advance(struct numbers *n, uint64_t number, uint64_t id);
 bool numbers_has_seen(const struct numbers *n, uint64_t id);
 void numbers_remember(struct numbers *n, uint64_t id);
+/* What was remembered after seen_count was `count`, as far as it is kept; latest first. */
+void numbers_seen_since(const struct numbers *n, uint64_t count, void (*fn)(uint64_t id, void *arg), void *arg);
 
 /* A copy of an event that stands on no list. Free with held_free. */
 struct held_event *held_new(const struct event *e, uint64_t tag, uint64_t epoch);

@@ -156,6 +156,7 @@ static void put_before(struct recent *r, struct list *fetched, uint64_t after)
         list_remove(&h->item);
         r->count++;
         r->bytes += h->event.data.n;
+        numbers_remember(&r->topic->numbers, h->event.id);
         list_append(r->events.next, &h->item); /* before the first */
     }
     r->from = after;

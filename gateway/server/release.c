@@ -59,8 +59,11 @@ static void part_begin(struct parting *p, struct session *s)
     session_record_fill(&p->record, s, 0, &p->arena);
     p->record.released = true;
     s->handed = true;
-    while (!list_empty(&s->subs))
-        topic_sub_remove(LIST_ENTRY(s->subs.next, struct sub, item));
+    while (!list_empty(&s->subs)) {
+        struct sub *sub = LIST_ENTRY(s->subs.next, struct sub, item);
+        session_log_seen(sub->topic);
+        topic_sub_remove(sub);
+    }
     if (own)
         session_log_topic_once(own);
 }

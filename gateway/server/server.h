@@ -15,6 +15,7 @@
 #include "gateway/server/gateway.h"
 #include "gateway/server/guild_state.h"
 #include "gateway/server/numbers.h"
+#include "gateway/server/past.h"
 #include "gateway/server/replay.h"
 #include "gateway/server/session_log.h"
 #include "gateway/server/standing.h"
@@ -35,6 +36,7 @@ struct gateway {
     struct gateway_control *control; /* control.c */
     struct session_log *session_log; /* NULL: sessions live and die with this process */
     struct list readers;             /* logs of other nodes (log_reader.c) */
+    struct list pasts;               /* what other nodes dispatched (past.c) */
     struct smap silent;              /* nodes that did not answer -> since when (adopt.c) */
     struct smap adopting;            /* session ids under way from another node */
     struct list recents;             /* topics that keep their latest events (recent.c) */
@@ -168,7 +170,9 @@ struct session {
     size_t gated_bytes; /* dispatched and not released */
     struct list record_item;
     int64_t recorded_ms;
-    struct map *known; /* events that came with it from another node, while it is caught up; NULL */
+    struct map *known;       /* events that came with it from another node, while it is caught up; NULL */
+    struct past_home *homes; /* where it lived before, latest first; NULL: nowhere else */
+    unsigned home_count;
     char id[SESSION_ID_CHARS + 1];
     char *token; /* what it identified with */
     uint64_t user_id;
@@ -278,6 +282,7 @@ struct topic {
     struct list members_item; /* in gateway.members_kept: all members are in memory */
     int64_t members_used_ms;
     unsigned logged;       /* subs of logged sessions */
+    uint64_t seen_logged;  /* of numbers.seen_count: those up to there are in the session log */
     struct list log_item;  /* in the session log's lists: its number is to be written */
     struct recent *recent; /* NULL: nobody asked */
 };

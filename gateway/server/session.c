@@ -90,6 +90,9 @@ void session_unref(struct session *s)
     CHECK(s->ended && list_empty(&s->subs));
     presence_end(s);
     session_known_forget(s);
+    for (unsigned i = 0; i < s->home_count; i++)
+        past_unref(s->homes[i].past);
+    mem_free(s->homes);
     voice_end(s);
     mem_free(s->token);
     mem_free(s->loads);

@@ -43,6 +43,8 @@ struct batch {
     struct delivery *deliveries;
     unsigned count, cap;
     uint32_t slots; /* different events */
+    uint64_t *ids;  /* of events that nobody is logged with */
+    unsigned id_count, id_cap;
     size_t bytes;
     bool answered, failed;
 };
@@ -96,6 +98,7 @@ static void batch_free(struct batch *b)
     for (unsigned i = 0; i < b->count; i++)
         delivery_release(&b->deliveries[i]);
     mem_free(b->deliveries);
+    mem_free(b->ids);
     mem_free(b);
 }
 
@@ -215,12 +218,38 @@ void session_log_topic_once(struct topic *t)
     list_append(&t->g->session_log->dirty, &t->log_item);
 }
 
+static void seen_add(uint64_t id, void *arg)
+{
+    struct session_log *l = arg;
+    struct batch *b = batch_of(l);
+
+    if (b->id_count == b->id_cap) {
+        b->id_cap = b->id_cap ? b->id_cap * 2 : 64;
+        b->ids = mem_realloc(b->ids, sizeof *b->ids * b->id_cap);
+    }
+    b->ids[b->id_count++] = id;
+    b->bytes += LOG_EVENT_HEAD_BYTES;
+    if (b->bytes >= LIMIT_SESSION_LOG_ENTRY_BYTES)
+        entry_send(l, false);
+}
+
+void session_log_seen(struct topic *t)
+{
+    numbers_seen_since(&t->numbers, t->seen_logged, seen_add, t->g->session_log);
+    t->seen_logged = t->numbers.seen_count;
+}
+
+/* kv may have forgotten everything. */
 static void mark_all(struct session_log *l)
 {
     size_t cursor = 0;
 
-    for (struct topic *t; (t = map_next(&l->g->topics, &cursor));)
+    for (struct topic *t; (t = map_next(&l->g->topics, &cursor));) {
+        t->seen_logged = 0;
+        if (t->logged)
+            session_log_seen(t);
         session_log_topic(t);
+    }
 }
 
 static void move_all(struct list *from, struct list *to)
@@ -258,6 +287,8 @@ static void write_recipient(const struct delivery *d, struct buf *out)
 static void entry_write(const struct batch *b, bool anew, struct buf *out)
 {
     log_entry_begin(out, anew);
+    for (unsigned i = 0; i < b->id_count; i++)
+        log_event_write(out, b->ids[i], STR(""), STR_NONE, 0);
     if (!b->count)
         return;
     uint32_t *ends = mem_zalloc(sizeof *ends * (b->slots + 1)), *order = mem_alloc(sizeof *order * b->count);

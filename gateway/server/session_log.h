@@ -38,6 +38,8 @@ void session_log_copy(struct session *s, uint64_t seq, struct encoded *e, enum r
 void session_log_topic(struct topic *t);
 /* The same for a topic without logged sessions: a session of it is given away. */
 void session_log_topic_once(struct topic *t);
+/* What was dispatched to the topic of late, by id: for those who go on with its sessions. */
+void session_log_seen(struct topic *t);
 
 /* Closes the batch of this turn with all numbers; the number of the last entry. */
 uint64_t session_log_flush(struct gateway *g);

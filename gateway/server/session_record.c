@@ -3,7 +3,9 @@
 
 #include "gateway/server/server.h"
 #include "gateway/server/session_log.h"
+#include "platform/base/clock.h"
 #include "platform/base/jw.h"
+#include "platform/base/limits.h"
 #include "platform/protocol/json_read.h"
 
 #include <errno.h>
@@ -19,6 +21,20 @@ static void fill_topics(struct session_record *r, const struct session *s, struc
         const struct topic *t = LIST_ENTRY(it, struct sub, item)->topic;
         r->topics[r->topic_count] = t->id;
         r->numbers[r->topic_count++] = t->numbers.last;
+    }
+}
+
+static void fill_homes(struct session_record *r, const struct session *s)
+{
+    int64_t since_ms = clock_wall_ms() - LIMIT_PAST_MS;
+
+    for (unsigned i = 0; i < s->home_count; i++) {
+        const struct past_home *h = &s->homes[i];
+        if (h->left_ms < since_ms)
+            break;
+        struct former_home *to = &r->homes[r->home_count++];
+        *to = (struct former_home){.entry = h->entry, .left_ms = h->left_ms};
+        snprintf(to->run, sizeof to->run, "%s", past_run(h->past));
     }
 }
 
@@ -39,6 +55,7 @@ void session_record_fill(struct session_record *r, const struct session *s, uint
     snprintf(r->node, sizeof r->node, "%s", s->g->node_id);
     snprintf(r->run, sizeof r->run, "%s", session_log_run(s->g));
     fill_topics(r, s, a);
+    fill_homes(r, s);
 }
 
 const char *session_record_owner(const struct session_record *r, struct arena *a)
@@ -52,6 +69,19 @@ static void write_numbers(const struct session_record *r, struct buf *out)
     for (unsigned i = 0; i < r->topic_count; i++) {
         jw_u64(out, r->topics[i]);
         jw_u64(out, r->numbers[i]);
+    }
+    jw_arr_end(out);
+}
+
+static void write_homes(const struct session_record *r, struct buf *out)
+{
+    jw_karr(out, "homes");
+    for (unsigned i = 0; i < r->home_count; i++) {
+        jw_obj(out);
+        jw_kcstr(out, "run", r->homes[i].run);
+        jw_ku64(out, "entry", r->homes[i].entry);
+        jw_ki64(out, "left_ms", r->homes[i].left_ms);
+        jw_obj_end(out);
     }
     jw_arr_end(out);
 }
@@ -76,6 +106,7 @@ void session_record_write(const struct session_record *r, struct buf *out)
     jw_ku64(out, "device", r->device);
     jw_kbool(out, "released", r->released);
     write_numbers(r, out);
+    write_homes(r, out);
     jw_obj_end(out);
 }
 
@@ -106,6 +137,19 @@ static void read_numbers(const json_t *list, struct arena *a, struct session_rec
     r->topic_count = (unsigned)count;
 }
 
+static void read_homes(const json_t *list, struct session_record *r)
+{
+    size_t count = json_array_size(list);
+
+    for (size_t i = 0; i < count && r->home_count < PAST_HOMES_MAX; i++) {
+        const json_t *o = json_array_get(list, i);
+        struct former_home *h = &r->homes[r->home_count];
+        h->entry = number_of(o, "entry");
+        h->left_ms = (int64_t)number_of(o, "left_ms");
+        r->home_count += text_of(o, "run", h->run, sizeof h->run);
+    }
+}
+
 int session_record_read(struct str json, struct arena *a, struct session_record *ret)
 {
     json_t *o;
@@ -130,6 +174,7 @@ int session_record_read(struct str json, struct arena *a, struct session_record 
     r.device = (unsigned)number_of(o, "device");
     r.released = json_is_true(json_object_get(o, "released"));
     read_numbers(json_object_get(o, "numbers"), a, &r);
+    read_homes(json_object_get(o, "homes"), &r);
     json_decref(o);
     if (!good || !r.user_id || !r.shard_count || r.shard >= r.shard_count)
         return -EINVAL;

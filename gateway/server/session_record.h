@@ -2,6 +2,7 @@
  * each other's. Pure. */
 #pragma once
 
+#include "gateway/server/past.h"
 #include "platform/base/arena.h"
 #include "platform/base/buf.h"
 
@@ -21,6 +22,13 @@ struct session_record {
     /* Its topics, and the numbers they had then: when it was released, the last ones it heard of. */
     uint64_t *topics, *numbers;
     unsigned topic_count;
+    /* Where it lived before, latest first. */
+    struct former_home {
+        char run[40];
+        uint64_t entry;
+        int64_t left_ms;
+    } homes[PAST_HOMES_MAX];
+    unsigned home_count;
 };
 
 /* The record of a session at this moment, with `entry` as the log's last. */

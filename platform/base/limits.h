@@ -67,6 +67,7 @@
 #define LIMIT_RELEASE_ASK_MS          2000    /* a node that is asked for a session answers by then; or it is taken */
 #define LIMIT_RELEASE_WAIT_MS         2000    /* a session that is still loading guilds is waited for so long */
 #define LIMIT_ADOPT_MS                20000   /* a RESUME from another node takes at most so long; then close 4000 */
+#define LIMIT_PAST_MS                 300000 /* which events other nodes dispatched is known so long after their sessions came */
 #define LIMIT_DRAIN_COPIES            2097152 /* dispatches of people copied into the log by a drain; older get op 9 */
 #define LIMIT_RECENT_EVENTS           4096    /* of a topic, kept for sessions from other nodes; the oldest go */
 #define LIMIT_RECENT_BYTES            (16u << 20) /* the same in bytes */
@@ -149,7 +150,7 @@
 #define LIMIT_OUTBOX_KEEP_MS    120000 /* confirmed events are kept so long: gaps are refilled from them */
 #define LIMIT_OUTBOX_SWEEP_MS   10000  /* how often old ones are deleted */
 #define LIMIT_OUTBOX_SWEEP_ROWS 5000   /* rows deleted at once, four times a second */
-#define LIMIT_OUTBOX_LEASE_MS   10000  /* one process at a time publishes leftovers */
+#define LIMIT_OUTBOX_LEASE_MS   4000   /* one process at a time publishes leftovers */
 #define LIMIT_NONCE_KEEP_MS     300000 /* enforce_nonce remembers so long */
 
 /* objects */

@@ -3,6 +3,7 @@
 #include "platform/ports/commit.h"
 
 #include "platform/base/check.h"
+#include "platform/base/clock.h"
 #include "platform/base/log.h"
 #include "platform/base/snowflake.h"
 #include "platform/ports/bus.h"
@@ -71,6 +72,21 @@ static void outbox_add(struct commit *c, const struct ports *p)
     }
 }
 
+/* A line a second: an outage defers thousands. */
+static void deferred_tell(unsigned count, uint64_t id, int error)
+{
+    static unsigned untold;
+    static int64_t told_ms = INT64_MIN / 2;
+    int64_t now_ms = clock_mono_ms();
+
+    untold += count;
+    if (now_ms - told_ms < 1000)
+        return;
+    LOG_WARN("events deferred", "count=%u latest=%llu error=%d", untold, (unsigned long long)id, -error);
+    untold = 0;
+    told_ms = now_ms;
+}
+
 int commit_run(struct commit *c, const struct ports *p)
 {
     outbox_add(c, p);
@@ -84,8 +100,7 @@ int commit_run(struct commit *c, const struct ports *p)
         return 0;
     int r = commit_publish(p, c->events, c->event_count);
     if (r < 0)
-        LOG_WARN("events deferred", "count=%u first=%llu error=%d", c->event_count, (unsigned long long)c->events[0].id,
-                 -r);
+        deferred_tell(c->event_count, c->events[0].id, r);
     return 0;
 }
 

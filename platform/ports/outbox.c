@@ -16,6 +16,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define LEFTOVERS_AT_ONCE 256
+#define LEFTOVER_ROUNDS   64 /* then what was confirmed meanwhile, and the sweep, have their turn */
+
 static struct {
     const struct ports *ports;
     bool running;
@@ -64,19 +67,28 @@ static bool lease_held(void)
     return kv_lease_take(kv, "outbox", outbox.owner, LIMIT_OUTBOX_LEASE_MS, &outbox.lease_epoch) == 0;
 }
 
-static void publish_leftovers(void)
+/* True: there may be more. */
+static bool publish_some(void)
 {
     struct arena a = {0};
     struct event *events = NULL;
     unsigned count = 0;
     int64_t before = clock_wall_ms() - LIMIT_OUTBOX_PENDING_MS;
-    int r = store_outbox_pending(outbox.ports->db, &a, before, 256, &events, &count);
-    if (r == 0 && count && lease_held()) {
+    int r = store_outbox_pending(outbox.ports->db, &a, before, LEFTOVERS_AT_ONCE, &events, &count);
+    bool mine = r == 0 && count && lease_held();
+    if (mine) {
         r = commit_publish(outbox.ports, events, count);
         LOG_INFO("outbox published", "events=%u error=%d", count, -r);
         flush_confirmed();
     }
     arena_done(&a);
+    return mine && r == 0 && count == LEFTOVERS_AT_ONCE;
+}
+
+static void publish_leftovers(void)
+{
+    for (int i = 0; i < LEFTOVER_ROUNDS && outbox.running && publish_some(); i++)
+        ;
 }
 
 static void sweep(void)

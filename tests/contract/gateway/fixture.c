@@ -353,7 +353,7 @@ uint64_t tell(enum event_type type, uint64_t topic, bool topic_is_user, uint64_t
     return id;
 }
 
-void say(uint64_t channel, uint64_t author, const char *content)
+uint64_t say(uint64_t channel, uint64_t author, const char *content)
 {
     char data[512];
 
@@ -362,5 +362,5 @@ void say(uint64_t channel, uint64_t author, const char *content)
         "{\"id\":\"%llu\",\"channel_id\":\"%llu\",\"guild_id\":\"%d\",\"author\":{\"id\":\"%llu\"},\"content\":\"%s\","
         "\"mentions\":[],\"embeds\":[],\"attachments\":[]}",
         (unsigned long long)snowflake_next(), (unsigned long long)channel, GUILD, (unsigned long long)author, content);
-    (void)tell(EVENT_MESSAGE_CREATE, GUILD, false, channel, author, data);
+    return tell(EVENT_MESSAGE_CREATE, GUILD, false, channel, author, data);
 }

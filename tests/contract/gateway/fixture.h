@@ -113,5 +113,5 @@ const char *text_at(const json_t *object, const char *key); /* "" when it is non
 /* Publishes without a change of rows; numbered. Returns the event's id. */
 uint64_t tell(enum event_type type, uint64_t topic, bool topic_is_user, uint64_t channel, uint64_t user,
               const char *data);
-/* MESSAGE_CREATE of a user in a channel of GUILD. */
-void say(uint64_t channel, uint64_t author, const char *content);
+/* MESSAGE_CREATE of a user in a channel of GUILD. The event's id. */
+uint64_t say(uint64_t channel, uint64_t author, const char *content);

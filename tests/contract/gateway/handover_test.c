@@ -3,6 +3,9 @@
  * cannot be had the client is told by op 9. */
 #include "tests/contract/gateway/fixture.h"
 
+#include "platform/base/clock.h"
+#include "platform/base/limits.h"
+#include "platform/base/snowflake.h"
 #include "platform/ports/outbox.h"
 #include "tests/support/services.h"
 
@@ -67,14 +70,36 @@ static void close_both(void)
 
 static unsigned said;
 
+static uint64_t said_as[256]; /* the events */
+
 static void say_some(unsigned count)
 {
     char text[16];
 
     while (count--) {
-        snprintf(text, sizeof text, "%u", said++);
-        say(GENERAL, ALICE, text);
+        snprintf(text, sizeof text, "%u", said);
+        said_as[said++ % 256] = say(GENERAL, ALICE, text);
     }
+}
+
+/* As the outbox does with what nobody marked: the process that published it died. */
+static void publish_again(unsigned first, unsigned last)
+{
+    for (unsigned n = first; n < last; n++) {
+        struct arena arena = {0};
+        struct event e;
+        assert_int_equal(store_outbox_get(ports.db, &arena, said_as[n % 256], &e), 0);
+        while (clock_wall_ms() - snowflake_ms(e.id) < LIMIT_OUTBOX_PENDING_MS)
+            co_sleep(50);
+        assert_int_equal(commit_publish(&ports, &e, 1), 0);
+        arena_done(&arena);
+    }
+}
+
+static void restart_redis(void)
+{
+    services_await("restart", "redis");
+    UNTIL(kv_ready(ports.kv) && kv_ready(a.ports.kv) && kv_ready(b.ports.kv));
 }
 
 /* The messages first..said-1, each once, in order; other events are skipped. */
@@ -423,6 +448,41 @@ static void an_empty_redis(void)
     close_both();
 }
 
-CONVERSATIONS(CONVERSATION(a_drained_node), CONVERSATION(voice_goes_along), CONVERSATION(changes_in_between),
-              CONVERSATION(a_killed_node), CONVERSATION(beyond_what_is_known), CONVERSATION(a_live_node_is_asked),
-              CONVERSATION(two_claim_it), CONVERSATION(without_kv_it_goes_on), CONVERSATION(an_empty_redis))
+/* Under new numbers, after everybody has moved to a node that followed nothing before: nobody gets it twice. */
+static void what_is_published_again(void)
+{
+    struct client bob, bot;
+
+    open_both();
+    client_login(&bob, &a.node, BOB, INTENTS_MINE, 1);
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
+    say_some(200);
+    hears_from(&bob, said - 200), hears_from(&bot, said - 200);
+    gateway_drain(a.node.gateway);
+    (void)client_closed(&bob), (void)client_closed(&bot);
+    json_array_clear(bob.got), json_array_clear(bot.got);
+    resume_on(&bob, &b, BOB), resume_on(&bot, &b, FULL);
+    (void)client_event(&bob, "RESUMED"), (void)client_event(&bot, "RESUMED");
+    restart_redis();
+    publish_again(said - 200, said);
+    say_some(1);
+    hears_from(&bob, said - 1), hears_from(&bot, said - 1);
+    /* the bot lives on when its second home dies, and its third knows what the first had sent */
+    site_close(&a);
+    site_open(&a, "a");
+    recorded(&bot);
+    site_kill(&b);
+    resume_on(&bot, &a, FULL);
+    (void)client_event(&bot, "RESUMED");
+    restart_redis();
+    publish_again(said - 201, said);
+    say_some(1);
+    hears_from(&bot, said - 1);
+    client_close(&bob, 1000), client_close(&bot, 1000);
+    close_both();
+}
+
+CONVERSATIONS(CONVERSATION(what_is_published_again), CONVERSATION(a_drained_node), CONVERSATION(voice_goes_along),
+              CONVERSATION(changes_in_between), CONVERSATION(a_killed_node), CONVERSATION(beyond_what_is_known),
+              CONVERSATION(a_live_node_is_asked), CONVERSATION(two_claim_it), CONVERSATION(without_kv_it_goes_on),
+              CONVERSATION(an_empty_redis))

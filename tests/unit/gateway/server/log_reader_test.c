@@ -60,6 +60,7 @@ static void begin(void)
     ports.kv = kv_open(NULL, NULL);
     g = (struct gateway){.ports = &ports};
     list_init(&g.readers);
+    list_init(&g.pasts);
     encoded_log_init(&g.log, 1 << 20);
 }
 

@@ -32,15 +32,86 @@ static void the_same_event_twice(void **state)
     numbers_done(&n);
 }
 
-static void remembers_the_latest(void **state)
+/* The i-th of events that come one in `step_ms`. */
+static uint64_t id_at(uint64_t i, uint64_t step_ms)
+{
+    return (i * step_ms) << 22 | 1;
+}
+
+static void remember(struct numbers *n, uint64_t from, uint64_t to, uint64_t step_ms)
+{
+    for (uint64_t i = from; i <= to; i++)
+        numbers_advance(n, i, id_at(i, step_ms));
+}
+
+static void remembers_what_is_young(void **state)
 {
     (void)state;
     struct numbers n;
     numbers_init(&n);
-    for (uint64_t id = 1; id <= 1000; id++)
-        numbers_advance(&n, id, id);
-    for (uint64_t id = 1; id <= 1000; id++)
-        assert_int_equal(numbers_has_seen(&n, id), id > 1000 - NUMBERS_SEEN_MAX);
+    remember(&n, 1, 20000, 1); /* all within the time: up to the bound */
+    assert_int_equal(n.seen_cap, NUMBERS_SEEN_MAX);
+    for (uint64_t i = 1; i <= 20000; i++)
+        assert_int_equal(numbers_has_seen(&n, id_at(i, 1)), i > 20000 - NUMBERS_SEEN_MAX);
+    numbers_done(&n);
+    numbers_init(&n);
+    remember(&n, 1, 5000, 1000); /* one a second: 300 are young */
+    assert_in_range(n.seen_cap, 300, 1024);
+    for (uint64_t i = 4700; i <= 5000; i++)
+        assert_true(numbers_has_seen(&n, id_at(i, 1000)));
+    numbers_done(&n);
+}
+
+static void gives_memory_back_when_it_is_quiet(void **state)
+{
+    (void)state;
+    struct numbers n;
+    numbers_init(&n);
+    remember(&n, 1, 5000, 1);
+    assert_int_equal(n.seen_cap, NUMBERS_SEEN_MAX);
+    for (uint64_t i = 1; i <= 20000; i++) { /* then one in ten minutes */
+        uint64_t id = id_at(i, 600000);
+        numbers_advance(&n, 5000 + i, id);
+        assert_true(numbers_has_seen(&n, id) && numbers_has_seen(&n, i > 50 ? id_at(i - 50, 600000) : id));
+    }
+    assert_int_equal(n.seen_cap, NUMBERS_SEEN_MIN);
+    numbers_done(&n);
+}
+
+struct listed {
+    uint64_t ids[8];
+    unsigned count;
+};
+
+static void list_id(uint64_t id, void *arg)
+{
+    struct listed *l = arg;
+    if (l->count < 8)
+        l->ids[l->count] = id;
+    l->count++;
+}
+
+static void lists_what_is_new(void **state)
+{
+    (void)state;
+    struct numbers n;
+    struct listed l = {0};
+    numbers_init(&n);
+    numbers_seen_since(&n, 0, list_id, &l);
+    assert_int_equal(l.count, 0);
+    remember(&n, 1, 3, 1000000);
+    numbers_seen_since(&n, 1, list_id, &l);
+    assert_int_equal(l.count, 2);
+    assert_int_equal(l.ids[0], id_at(3, 1000000));
+    assert_int_equal(l.ids[1], id_at(2, 1000000));
+    remember(&n, 4, 1000, 1000000); /* over and over through the smallest ring */
+    l.count = 0;
+    numbers_seen_since(&n, 998, list_id, &l);
+    assert_int_equal(l.count, 2);
+    assert_int_equal(l.ids[1], id_at(999, 1000000));
+    l.count = 0;
+    numbers_seen_since(&n, 0, list_id, &l);
+    assert_int_equal(l.count, NUMBERS_SEEN_MIN);
     numbers_done(&n);
 }
 
@@ -113,7 +184,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_order),
         cmocka_unit_test(the_same_event_twice),
-        cmocka_unit_test(remembers_the_latest),
+        cmocka_unit_test(remembers_what_is_young),
+        cmocka_unit_test(gives_memory_back_when_it_is_quiet),
+        cmocka_unit_test(lists_what_is_new),
         cmocka_unit_test(held_come_out_in_order),
         cmocka_unit_test(a_held_event_is_a_copy),
         cmocka_unit_test(holding_is_bounded),
