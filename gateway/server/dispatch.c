@@ -8,6 +8,7 @@
 #include "gateway/server/redact.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
+#include "platform/base/limits.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
@@ -482,13 +483,15 @@ void dispatch_voice_state(struct topic *t, uint64_t user_id, uint64_t from, uint
     fanout_end(&g);
 }
 
-/* Without GUILD_PRESENCES a bot is told of itself and of who is in a voice channel, and asks for others with op 8. */
+/* Without GUILD_PRESENCES, and of the largest guilds, one is told of itself and of who is in a voice channel, and asks
+ * for others with op 8. */
 void dispatch_guild_create(struct sub *sub, bool startup)
 {
     struct guild_state *g = sub->topic->guild;
     struct session *s = sub->session;
     BUF_AUTO struct buf data = {0};
-    bool may_list = !s->is_bot || sub->intents & INTENT_GUILD_PRESENCES;
+    bool may_list = (!s->is_bot || sub->intents & INTENT_GUILD_PRESENCES) &&
+                    (g->members_complete || g->member_count <= LIMIT_PRESENCE_GUILD_MEMBERS);
 
     dispatch_sub_begin(sub);
     if (!session_wants(s, EVENT_GUILD_CREATE, true))
@@ -502,6 +505,7 @@ void dispatch_guild_create(struct sub *sub, bool startup)
                                   .large_threshold = s->large_threshold,
                                   .is_active = is_active,
                                   .active_arg = sub->topic,
+                                  .members_max = LIMIT_GUILD_ACTIVES,
                                   .presences = buf_str(&presences),
                                   .voice_states = buf_str(&voice_states),
                                   .voice_members = buf_str(&voice_members),

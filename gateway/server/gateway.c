@@ -82,6 +82,7 @@ int gateway_new(const struct gateway_options *o, struct gateway **ret)
     list_init(&g->repairs);
     list_init(&g->idle);
     list_init(&g->members_kept);
+    list_init(&g->actives);
     g->standings = standings_new();
     list_init(&g->detached);
     list_init(&g->conns);

@@ -387,6 +387,13 @@ static void touch(struct guild_state *s, uint64_t user_id)
         map_put(&s->touched, user_id, s);
 }
 
+/* Nobody asks for a member that has no session here, unless many are kept. */
+static bool is_kept(const struct guild_state *s, uint64_t user_id)
+{
+    return s->members_complete || s->loading_members || guild_state_member(s, user_id) ||
+           (s->members_active && s->members.count < 2 * LIMIT_GUILD_ACTIVES);
+}
+
 /* Whether an event changes the count does not depend on whom the map holds: a member may be read from the store before
  * the event that tells of it comes. */
 static void count_change(struct guild_state *s, const struct event *e, int by)
@@ -405,10 +412,7 @@ static enum state_change member_add(struct guild_state *s, const struct event *e
         return STATE_SAME;
     touch(s, user_id);
     count_change(s, e, 1);
-    /* Nobody asks for a member that has no session here, unless all are kept. */
-    if (!guild_state_member(s, user_id) && !s->members_complete && !s->loading_members)
-        return STATE_SAME;
-    if (!member_put(s, user_id, e->data))
+    if (!is_kept(s, user_id) || !member_put(s, user_id, e->data))
         return STATE_SAME;
     if (s->members_complete && s->members.count > LIMIT_GUILD_MEMBERS_KEPT)
         guild_state_members_forget(s);
@@ -422,9 +426,7 @@ static enum state_change member_update(struct guild_state *s, struct str json)
     if (!user_id)
         return STATE_SAME;
     touch(s, user_id);
-    if (!guild_state_member(s, user_id) && !s->loading_members)
-        return STATE_SAME;
-    return member_put(s, user_id, json) ? STATE_MEMBER : STATE_SAME;
+    return is_kept(s, user_id) && member_put(s, user_id, json) ? STATE_MEMBER : STATE_SAME;
 }
 
 static enum state_change member_remove(struct guild_state *s, const struct event *e)
@@ -464,13 +466,14 @@ void guild_state_members_end(struct guild_state *s, bool complete)
     s->loading_members = false;
     map_done(&s->touched);
     s->members_complete = complete;
+    s->members_active &= !complete;
 }
 
 void guild_state_members_forget(struct guild_state *s)
 {
     size_t cursor = 0;
 
-    s->members_complete = false;
+    s->members_complete = s->members_active = false;
     for (struct state_member *m; (m = map_next(&s->members, &cursor));)
         if (!m->sessions)
             guild_state_member_drop(s, m->user_id);

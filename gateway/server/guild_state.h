@@ -1,7 +1,8 @@
 /* A guild as a gateway node knows it: the snapshot with every later event applied. It answers who may view which
  * channel, and writes GUILD_CREATE. Entities are kept as the JSON that clients get, beside the few fields that
  * permissions need. Loop thread, no I/O.
- * Limits: members without a session here up to LIMIT_GUILD_MEMBERS_KEPT, and only while members_complete. */
+ * Limits: members without a session here up to LIMIT_GUILD_MEMBERS_KEPT, and only while members_complete; of larger
+ * guilds those that GUILD_CREATE lists, while members_active. */
 #pragma once
 
 #include "platform/base/map.h"
@@ -38,6 +39,7 @@ struct guild_state {
     struct map channel_slots; /* id -> slot + 1 */
     struct map members;       /* user id -> struct state_member */
     bool members_complete;    /* every member of the guild is in the map */
+    bool members_active;      /* those with a role or a nick are, and others that were read or came since (actives.c) */
     /* While members are being read from the store, what events said meanwhile wins: users that an event touched. */
     struct map touched;
     bool loading_members;
@@ -108,6 +110,7 @@ struct guild_create_view {
     /* Online or in a voice channel; NULL: nobody is known to be. Members with a role or a nick are active, too. */
     bool (*is_active)(const void *arg, uint64_t user_id);
     const void *active_arg;
+    unsigned members_max;               /* of a guild that is too large to be kept as a whole */
     struct str presences, voice_states; /* JSON arrays; STR_NONE: empty */
     struct str voice_members;           /* elements; listed where the others are not */
     bool startup;                       /* writes "unavailable": false, which a live join has not */

@@ -4,6 +4,8 @@
 #include "platform/base/jw.h"
 #include "platform/protocol/json_text.h"
 
+#include <limits.h>
+
 void guild_state_write_channel(const struct guild_state *s, unsigned slot, struct buf *out)
 {
     const struct state_channel *c = &s->channels[slot];
@@ -35,19 +37,21 @@ static bool is_listed(const struct guild_state *s, const struct guild_create_vie
     return v->is_active && v->is_active(v->active_arg, m->user_id);
 }
 
-/* Members of guilds that are too large to be kept in memory come by op 8 only. */
 static void members_write(const struct guild_state *s, const struct guild_create_view *v, struct buf *out)
 {
-    bool list = v->members == MEMBERS_ALL && s->members_complete;
+    bool list = v->members == MEMBERS_ALL && (s->members_complete || s->members_active);
+    unsigned left = s->members_complete ? UINT_MAX : v->members_max;
     size_t cursor = 0;
 
     jw_karr(out, "members");
     jw_raw(out, v->self->json);
     if (!list && v->voice_members.n)
         jw_raw(out, v->voice_members);
-    for (struct state_member *m; list && (m = map_next(&s->members, &cursor));)
-        if (m != v->self && is_listed(s, v, m))
+    for (struct state_member *m; list && left && (m = map_next(&s->members, &cursor));)
+        if (m != v->self && is_listed(s, v, m)) {
             jw_raw(out, m->json);
+            left--;
+        }
     jw_arr_end(out);
 }
 

@@ -73,9 +73,12 @@ static int members_read(struct topic *t, const struct session *s, bool all)
     return r;
 }
 
-/* The session's own member, and where it may list them and they are few, all of the guild's. */
+/* The session's own member, and where it may list them and they are few, all of the guild's; of more, the active ones.
+ */
 static int members_need(struct topic *t, const struct session *s)
 {
+    if (wants_list(s) && actives_of(t))
+        return actives_need(t, s);
     while (!has_members_for(t, s)) {
         if (t->guild->loading_members) {
             int r = topic_wait(t);

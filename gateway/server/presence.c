@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 
 #define FLUSHERS      4
 #define FLUSH_AT_ONCE 64
@@ -388,13 +389,18 @@ void presence_list_write(const struct sub *sub, struct buf *out)
     const struct guild_state *g = t->guild;
     bool all = sub->intents & INTENT_GUILD_PRESENCES && g->member_count <= LIMIT_PRESENCE_GUILD_MEMBERS;
     const struct entries *from = &t->standing->kinds[all ? KV_PRESENCE : KV_VOICE];
+    /* of many, those whose members are listed */
+    bool some = all && !g->members_complete && from->users.count > LIMIT_GUILD_ACTIVES;
+    unsigned left = some ? LIMIT_GUILD_ACTIVES : UINT_MAX;
     size_t cursor = 0;
 
     jw_arr(out);
     self_add(sub, out);
-    for (struct entries_user *u; (u = map_next(&from->users, &cursor));)
-        if (u->user_id != sub->user_id)
+    for (struct entries_user *u; left && (u = map_next(&from->users, &cursor));)
+        if (u->user_id != sub->user_id && !(some && !guild_state_member(g, u->user_id))) {
             presence_add(t, u->user_id, out);
+            left--;
+        }
     if (all && g->members_complete && g->member_count <= sub->session->large_threshold)
         offline_add(sub, out);
     jw_arr_end(out);

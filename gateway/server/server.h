@@ -46,6 +46,8 @@ struct gateway {
     struct list idle;    /* topics without subs and pins, longest first */
     struct standings *standings;
     struct list members_kept; /* guilds with all members in memory, by last use */
+    struct list actives;      /* large guilds with those members in memory that GUILD_CREATE lists, by last use */
+    unsigned actives_count;   /* such members */
     struct smap sessions;     /* id -> struct session */
     struct list detached;     /* sessions that wait for RESUME, longest first */
     struct list conns;        /* by when they were heard, longest ago first */
@@ -281,6 +283,9 @@ struct topic {
     struct list waiters;
     struct list members_item; /* in gateway.members_kept: all members are in memory */
     int64_t members_used_ms;
+    struct list actives_item; /* in gateway.actives (actives.c) */
+    int64_t actives_used_ms;
+    unsigned actives_count;
     unsigned logged;       /* subs of logged sessions */
     uint64_t seen_logged;  /* of numbers.seen_count: those up to there are in the session log */
     struct list log_item;  /* in the session log's lists: its number is to be written */
@@ -323,6 +328,17 @@ bool repair_start(struct topic *t); /* false: no coroutine to be had now */
 struct sub *topic_sub_find(const struct topic *t, const struct session *s);
 struct sub *topic_sub_add(struct topic *t, struct session *s, struct state_member *member);
 void topic_sub_remove(struct sub *sub);
+
+/* --- actives.c: whom GUILD_CREATE of a large guild lists
+ * --------------------------------------------------------------
+ */
+/* Is the guild so large that not all members are kept, and not too large to list any? */
+bool actives_of(const struct topic *t);
+/* Coroutine: has those members and the session's own in the guild's state. The topic must be pinned; with nothing
+ * awaited afterwards they are there. 0, the store's errors. */
+int actives_need(struct topic *t, const struct session *s);
+void actives_drop(struct topic *t); /* the topic goes */
+void actives_tick(struct gateway *g, int64_t now_ms);
 
 /* --- dispatch.c ------------------------------------------------------------------------------------------------------
  */

@@ -66,6 +66,7 @@ static struct topic *topic_new(struct gateway *g, uint64_t id, bool is_user)
     list_init(&t->idle_item);
     list_init(&t->miss_item);
     list_init(&t->members_item);
+    list_init(&t->actives_item);
     list_init(&t->log_item);
     list_init(&t->suspects);
     list_init(&t->waiters);
@@ -99,6 +100,7 @@ static void topic_free(struct topic *t, int error)
     list_remove(&t->idle_item);
     list_remove(&t->miss_item);
     list_remove(&t->members_item);
+    actives_drop(t);
     list_remove(&t->log_item);
     recent_drop(t);
     guild_state_free(t->guild);
@@ -612,4 +614,5 @@ void topic_tick(struct gateway *g, int64_t now_ms)
             topic_settle(t);
     }
     members_forget(g, now_ms);
+    actives_tick(g, now_ms);
 }

@@ -56,6 +56,8 @@
 #define LIMIT_TOPIC_IDLE_MS           60000       /* a topic without a session is kept so long */
 #define LIMIT_GUILD_MEMBERS_KEPT      250         /* members a guild's state holds besides those with a session here */
 #define LIMIT_GUILD_MEMBERS_KEEP_MS   60000       /* those others are forgotten after this */
+#define LIMIT_GUILD_ACTIVES           2000        /* of more members GUILD_CREATE lists so many: 1 MB with presences */
+#define LIMIT_ACTIVES_KEPT            100000      /* such members of a node, some 70 MB; the oldest guilds' go */
 #define LIMIT_NODE_LEASE_MS           15000       /* a gateway node's lease in kv; renewed three times as often */
 #define LIMIT_SESSION_LOG_BYTES       (64u << 20) /* of a node in kv; the oldest go, a RESUME that needs them gets op 9 */
 #define LIMIT_SESSION_LOG_ENTRIES     262144      /* the same in entries: one for each loop turn with such events */

@@ -181,6 +181,28 @@ int store_members_get(struct sql *db, struct arena *a, uint64_t guild_id, const 
                         params, 2, ret, ret_count);
 }
 
+/* Each list from its own index (members_nick), cut before they are joined. */
+int store_members_marked(struct sql *db, struct arena *a, uint64_t guild_id, unsigned max, uint64_t **ret,
+                         unsigned *ret_count)
+{
+    const struct sql_stmt s = {.text = "SELECT user_id FROM (SELECT DISTINCT user_id FROM member_roles WHERE "
+                                       "guild_id = $1 ORDER BY user_id LIMIT $2) r UNION SELECT user_id FROM "
+                                       "(SELECT user_id FROM members WHERE guild_id = $1 AND nick IS NOT NULL "
+                                       "ORDER BY user_id LIMIT $2) n ORDER BY 1 LIMIT $2",
+                               .param_count = 2,
+                               .params = {SQL_I(guild_id), SQL_I(max)}};
+    struct sql_result r;
+    int err = sql_read(db, a, &s, 1, &r);
+
+    if (err < 0)
+        return err;
+    *ret = ARENA_ARRAY(a, uint64_t, (size_t)r.row_count + 1);
+    *ret_count = (unsigned)r.row_count;
+    for (int i = 0; i < r.row_count; i++)
+        (*ret)[i] = sql_id(&r, i, 0);
+    return 0;
+}
+
 /* Rows of (guild_id, role_id) in rising order of guild_id, as rows_member_roles has them by user. */
 static void rows_guild_roles(const struct sql_result *r, struct arena *a, struct member *members, unsigned member_count)
 {

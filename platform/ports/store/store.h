@@ -125,6 +125,9 @@ int store_user_members(struct sql *db, struct arena *a, uint64_t user_id, unsign
 /* Those of the ids that are members, by rising id. */
 int store_members_get(struct sql *db, struct arena *a, uint64_t guild_id, const uint64_t *ids, unsigned count,
                       struct member **ret, unsigned *ret_count);
+/* Ids, rising, of members with a role or a nick: at most max. */
+int store_members_marked(struct sql *db, struct arena *a, uint64_t guild_id, unsigned max, uint64_t **ret,
+                         unsigned *ret_count);
 /* Username, display name or nick begins with prefix, whatever its case: the first by name, in order of rising id. */
 int store_members_search(struct sql *db, struct arena *a, uint64_t guild_id, struct str prefix, unsigned limit,
                          struct member **ret, unsigned *ret_count);

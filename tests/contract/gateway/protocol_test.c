@@ -385,6 +385,100 @@ static void members_in_guild_create(void)
     world_close();
 }
 
+static bool has_member(const json_t *guild, uint64_t user)
+{
+    char id[24];
+    size_t i;
+    const json_t *m;
+
+    snprintf(id, sizeof id, "%llu", (unsigned long long)user);
+    json_array_foreach(json_object_get(guild, "members"), i, m)
+    {
+        if (strcmp(text_at(json_object_get(m, "user"), "id"), id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void members_mark(void)
+{
+    struct arena a = {0};
+    struct commit c;
+    struct member nick = {.guild_id = GUILD, .user = {.id = 100005}, .nick = STR("ab"), .joined_ms = 1};
+    struct member role = {
+        .guild_id = GUILD, .user = {.id = 100006}, .roles = (uint64_t[]){MOD}, .role_count = 1, .joined_ms = 1};
+
+    commit_init(&c, &a);
+    store_member_update(&c, &nick);
+    store_member_update(&c, &role);
+    assert_int_equal(commit_run(&c, &ports), 0);
+    arena_done(&a);
+}
+
+/* GUILD_CREATE of GUILD to a session of `user`, with how many members and presences. */
+static json_t *sees_members(struct client *c, const struct node *n, uint64_t user, uint32_t intents, int members,
+                            int presences)
+{
+    client_login(c, n, user, intents, 0);
+    json_t *guild = client_event(c, "GUILD_CREATE");
+    if (strcmp(text_at(guild, "id"), "8388608") != 0)
+        guild = client_event(c, "GUILD_CREATE");
+    assert_true(json_is_true(json_object_get(guild, "large")));
+    assert_int_equal(count_at(guild, "members"), members);
+    assert_int_equal(count_at(guild, "presences"), presences);
+    return guild;
+}
+
+static bool presences_kept(unsigned count)
+{
+    unsigned there;
+
+    return kv_entries_count(ports.kv, KV_PRESENCE, GUILD, &there) == 0 && there == count;
+}
+
+/* Of a guild that is too large to be kept: who is online (on any node), has a nick or a role. */
+static void active_members_of_a_large_guild(void)
+{
+    struct node one, two;
+    struct client bob, full, alice, bot;
+
+    world_open();
+    members_make(600);
+    members_mark();
+    node_open(&one, "a");
+    node_open(&two, "b");
+    client_login(&bob, &two, BOB, INTENTS_USUAL, 1);
+    UNTIL(presences_kept(1));
+    json_t *guild = sees_members(&full, &one, FULL, INTENTS_ALL, 4, 2);
+    assert_true(has_member(guild, BOB) && has_member(guild, FULL) && has_member(guild, 100005) &&
+                has_member(guild, 100006));
+    UNTIL(presences_kept(2));
+    /* who joins, and who gets a nick, while they are kept; who goes offline */
+    (void)tell(EVENT_GUILD_MEMBER_UPDATE, GUILD, false, 0, 100007,
+               "{\"guild_id\":\"8388608\",\"user\":{\"id\":\"100007\"},\"nick\":\"new\",\"roles\":[]}");
+    (void)tell(EVENT_GUILD_MEMBER_UPDATE, GUILD, false, 0, 100005,
+               "{\"guild_id\":\"8388608\",\"user\":{\"id\":\"100005\"},\"nick\":null,\"roles\":[]}");
+    (void)client_event(&full, "GUILD_MEMBER_UPDATE");
+    (void)client_event(&full, "GUILD_MEMBER_UPDATE");
+    guild = sees_members(&alice, &one, ALICE, INTENTS_USUAL, 5, 1);
+    assert_true(has_member(guild, ALICE) && has_member(guild, FULL) && has_member(guild, BOB) &&
+                has_member(guild, 100006) && has_member(guild, 100007));
+    client_close(&alice, 1000);
+    client_close(&bob, 1000);
+    for (json_t *d = NULL; !d || strcmp(text_at(d, "status"), "offline") != 0 ||
+                           strcmp(text_at(json_object_get(d, "user"), "id"), "102") != 0;)
+        d = client_event(&full, "PRESENCE_UPDATE");
+    guild = sees_members(&alice, &one, ALICE, INTENTS_USUAL, 4, 1);
+    assert_false(has_member(guild, BOB));
+    client_close(&alice, 1000);
+    /* without the intent */
+    guild = sees_members(&bot, &one, BOT, INTENTS_USUAL, 1, 1);
+    assert_true(has_member(guild, BOT));
+    client_close(&full, 1000), client_close(&bot, 1000);
+    node_close(&one), node_close(&two);
+    world_close();
+}
+
 /* 2,500 guilds are one shard's; one more needs another. */
 static void sharding_is_required(void)
 {
@@ -530,5 +624,6 @@ static void the_count_while_joining(void)
 
 CONVERSATIONS(CONVERSATION(close_codes), CONVERSATION(other_close_codes), CONVERSATION(identify_buckets),
               CONVERSATION(chunks_of_a_large_guild), CONVERSATION(a_hundred_ids), CONVERSATION(sounds_and_channel_info),
-              CONVERSATION(members_in_guild_create), CONVERSATION(sharding_is_required),
-              CONVERSATION(events_that_need_a_permission), CONVERSATION(the_count_while_joining))
+              CONVERSATION(members_in_guild_create), CONVERSATION(active_members_of_a_large_guild),
+              CONVERSATION(sharding_is_required), CONVERSATION(events_that_need_a_permission),
+              CONVERSATION(the_count_while_joining))

@@ -457,6 +457,9 @@ static void changes_members(void)
     expect_true(count == 1 && list[0].user.id == 2 && list[0].role_count == 1);
     expect_int(store_members_get(db, &memory, 100, ids, 3, &list, &count), 0);
     expect_true(count == 2 && list[0].user.id == 2 && list[1].user.id == 3 && list[0].role_count == 1);
+    uint64_t *marked;
+    expect_int(store_members_marked(db, &memory, 100, 10, &marked, &count), 0);
+    expect_true(count == 1 && marked[0] == 2); /* by both, once */
     expect_int(store_members_search(db, &memory, 100, STR("BOB"), 10, &list, &count), 0);
     expect_true(count == 1 && list[0].user.id == 2 && list[0].role_count == 1);
     expect_int(store_members_search(db, &memory, 100, STR("_o"), 10, &list, &count), 0);

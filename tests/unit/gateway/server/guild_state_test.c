@@ -247,6 +247,42 @@ static void reading_members_beside_events(void **state)
     guild_state_free(s);
 }
 
+/* Of a large guild: events put those that are not known, and keep no stranger once they are forgotten. */
+static void active_members_are_kept(void **state)
+{
+    (void)state;
+    struct guild_state *s = demo();
+    const char *nick = "{\"guild_id\":\"21\",\"user\":{\"id\":\"9\"},\"nick\":\"nine\",\"roles\":[]}";
+    const char *joins = "{\"guild_id\":\"21\",\"user\":{\"id\":\"10\"},\"nick\":null,\"roles\":[]}";
+    BUF_AUTO struct buf out = {0};
+    unsigned slot;
+
+    guild_state_members_begin(s);
+    guild_state_members_end(s, false);
+    s->members_active = true;
+    s->member_count = 1000;
+    apply(s, EVENT_GUILD_MEMBER_UPDATE, nick, &slot);
+    apply(s, EVENT_GUILD_MEMBER_ADD, joins, &slot);
+    assert_non_null(guild_state_member(s, 9));
+    assert_non_null(guild_state_member(s, 10));
+    struct guild_create_view v = {.self = guild_state_member(s, OWNER),
+                                  .visible = (uint64_t[1]){0},
+                                  .members = MEMBERS_ALL,
+                                  .large_threshold = 50,
+                                  .members_max = 100};
+    guild_state_write_create(s, &v, &out);
+    assert_non_null(memmem(out.data, out.len, "\"nine\"", 6));
+    assert_null(memmem(out.data, out.len, "\"10\"", 4));
+    buf_clear(&out);
+    v.members_max = 0;
+    guild_state_write_create(s, &v, &out);
+    assert_null(memmem(out.data, out.len, "\"nine\"", 6));
+    guild_state_members_forget(s);
+    apply(s, EVENT_GUILD_MEMBER_UPDATE, nick, &slot);
+    assert_null(guild_state_member(s, 9));
+    guild_state_free(s);
+}
+
 static bool is_alice(const void *arg, uint64_t user_id)
 {
     (void)arg;
@@ -314,6 +350,7 @@ int main(void)
         cmocka_unit_test(members_come_and_go),
         cmocka_unit_test(the_count_is_exact),
         cmocka_unit_test(reading_members_beside_events),
+        cmocka_unit_test(active_members_are_kept),
         cmocka_unit_test(guild_create),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
