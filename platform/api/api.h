@@ -64,6 +64,7 @@ struct api_ctx {
     unsigned file_count;
 
     struct buf form_errors; /* see form.h */
+    const char *form_path;  /* where body stands in the whole one; NULL: it is the whole. See form_enter */
     uint64_t locked_guild;  /* see api_guild_lock */
 };
 

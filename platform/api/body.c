@@ -8,10 +8,11 @@
 
 #include <errno.h>
 
-/* The two whose body is a list, of positions. */
+/* Those whose body is a list: of positions, of commands. */
 static bool takes_list(const struct route *route)
 {
-    return route->handler == guild_channels_reorder || route->handler == guild_roles_reorder;
+    return route->handler == guild_channels_reorder || route->handler == guild_roles_reorder ||
+           route->handler == application_commands_overwrite || route->handler == guild_commands_overwrite;
 }
 
 static enum api_error json_body(struct api_ctx *x, const struct route *route, struct str text)

@@ -9,13 +9,17 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 /* Errors wait in form_errors as path NUL code NUL message NUL, at most LIMIT_API_FORM_ERRORS of them. */
 void form_error(struct api_ctx *x, const char *path, const char *code, const char *message)
 {
-    const char *parts[] = {path, code, message};
     unsigned nuls = 0;
+
+    if (x->form_path)
+        path = arena_printf(x->arena, "%s%s%s", x->form_path, *path ? "." : "", path).p;
+    const char *parts[] = {path, code, message};
 
     for (size_t i = 0; i < x->form_errors.len; i++)
         nuls += x->form_errors.data[i] == 0;
@@ -28,6 +32,26 @@ void form_error(struct api_ctx *x, const char *path, const char *code, const cha
 enum api_error form_result(struct api_ctx *x)
 {
     return x->form_errors.len ? API_ERROR_INVALID_FORM_BODY : API_OK;
+}
+
+struct form_scope form_enter(struct api_ctx *x, json_t *object, const char *fmt, ...)
+{
+    struct form_scope before = {x->body, x->form_path};
+    char path[96];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(path, sizeof path, fmt, args); // NOLINT(clang-analyzer-valist.Uninitialized): va_start is above
+    va_end(args);
+    x->form_path = arena_printf(x->arena, "%s%s%s", before.path ? before.path : "", before.path ? "." : "", path).p;
+    x->body = object;
+    return before;
+}
+
+void form_leave(struct api_ctx *x, struct form_scope before)
+{
+    x->body = before.body;
+    x->form_path = before.path;
 }
 
 /* The object at "a.0.b" below root, made on the way. Borrowed. */

@@ -24,6 +24,16 @@ bool form_ids(struct api_ctx *x, const char *key, enum form_need need, unsigned 
 struct json_t *form_object(struct api_ctx *x, const char *key, enum form_need need);
 struct json_t *form_array(struct api_ctx *x, const char *key, enum form_need need, unsigned max);
 
+/* Reads an object inside the body for a while: the readers above take its members, and errors are told at its path.
+ * `fmt`: the path from where one is now ("options.0"). Scopes nest; each is left in turn. */
+struct form_scope {
+    struct json_t *body;
+    const char *path;
+};
+struct form_scope form_enter(struct api_ctx *x, struct json_t *object, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void form_leave(struct api_ctx *x, struct form_scope before);
+
 /* Records an error at a path like "embeds.0.title": code e.g. "BASE_TYPE_REQUIRED". */
 void form_error(struct api_ctx *x, const char *path, const char *code, const char *message);
 /* API_OK, or API_ERROR_INVALID_FORM_BODY when anything was recorded. */

@@ -196,6 +196,11 @@
 #define LIMIT_CHANNELS             500         /* in a guild; over it 30013 */
 #define LIMIT_INVITES              1000        /* in a guild; over it 30016 */
 #define LIMIT_OVERWRITES           500         /* in a channel; over it 50035 */
+#define LIMIT_COMMANDS             100         /* slash commands of an application in a scope; over it 30032 */
+#define LIMIT_COMMANDS_MENU        15          /* its user commands, its message commands; over it 30032 */
+#define LIMIT_COMMAND_CHARS        8000        /* names, descriptions and values of a command; over it 50035 */
+#define LIMIT_COMMAND_CREATES      200         /* new commands in a scope in a day; over it 429 */
+#define LIMIT_COMMAND_PERMISSIONS  100         /* overwrites of a command in a guild; over it 50035 */
 #define LIMIT_BOT_GUILDS_PER_SHARD 1000        /* what /gateway/bot recommends shards by */
 #define LIMIT_GUILD_LOCK_MS        10000       /* a change of a guild's structure holds its lock so long at most */
 #define LIMIT_AUDIT_KEEP_MS        (45 * 86400000LL) /* entries of the audit log, as documented */

@@ -294,6 +294,16 @@ void guild_enter(uint64_t guild_id, const struct person *owner, const struct per
     expect_int(call(who->token, "POST", "{}", "/invites/%s", invite), 200);
 }
 
+void bot_enter(uint64_t guild_id, const struct person *owner, const struct person *bot)
+{
+    char json[96];
+
+    snprintf(json, sizeof json, "{\"guild_id\":\"%llu\",\"authorize\":true}", (unsigned long long)guild_id);
+    expect_int(call(owner->token, "POST", json, "/oauth2/authorize?client_id=%llu&scope=bot+applications.commands",
+                    (unsigned long long)bot->id),
+               200);
+}
+
 uint64_t role_new(const struct person *owner, uint64_t guild_id, const char *json)
 {
     expect_int(call(owner->token, "POST", json, "/guilds/%llu/roles", (unsigned long long)guild_id), 200);

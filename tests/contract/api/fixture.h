@@ -51,6 +51,7 @@ struct person bot_new(const struct person *owner, const char *name);
 uint64_t guild_new(const struct person *owner, const char *name);
 uint64_t guild_channel(uint64_t guild_id, const char *name); /* of the store */
 void guild_enter(uint64_t guild_id, const struct person *owner, const struct person *who);
+void bot_enter(uint64_t guild_id, const struct person *owner, const struct person *bot); /* as authorized, no role */
 uint64_t role_new(const struct person *owner, uint64_t guild_id, const char *json);
 void role_give(const struct person *owner, uint64_t guild_id, const struct person *who, uint64_t role_id);
 
