@@ -70,6 +70,7 @@ void cpu_read(const struct cpu_group *groups, unsigned count, uint64_t *ret_us, 
  * ------------------------------------------------------------------------------ */
 struct load_result {
     double rate, p50_ms, p99_ms, max_ms;
+    int log_us; /* the median of how much later a bot, whose session is logged, has a message than a person */
     unsigned refused, lost, repeated, wrong; /* wrong: another id on the socket than in the answer */
 };
 /* rate 0: closed loop. */

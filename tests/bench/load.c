@@ -1,6 +1,7 @@
 /* POST to socket at a fixed rate: message i is due at i / rate whatever the server does meanwhile, and its latency
- * counts from then (no coordinated omission). Every answer of 2xx must be seen on the gateway's socket exactly once,
- * by message id. One thread, epoll. */
+ * counts from then (no coordinated omission). Every answer of 2xx must be seen on the bot's socket exactly once, by
+ * message id. A person's socket listens beside it: what is sent to a bot goes through the session log first. One
+ * thread, epoll. */
 #include "tests/bench/bench.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ struct message {
     uint64_t id;      /* from the answer */
     uint64_t seen_id; /* from the socket */
     uint64_t due_ns;
-    uint32_t answer_us, socket_us;
+    uint32_t answer_us, socket_us, person_us;
     uint16_t seen;
     int16_t status;
 };
@@ -38,16 +39,22 @@ struct http {
     char in[ANSWER_BYTES];
 };
 
+struct listener {
+    int fd;
+    bool is_bot;
+    char *in;
+    size_t in_len;
+};
+
 static struct {
     struct http http[CONNECTIONS];
     struct http *idle[CONNECTIONS];
     unsigned idle_count;
     struct message *messages;
     unsigned count, sent, answered, seen, accepted;
-    int ws, epoll;
+    struct listener listeners[2];
+    int epoll;
     uint64_t heartbeat_ns;
-    char *in;
-    size_t in_len;
     char path[128];
     const struct server *server;
 } load;
@@ -111,9 +118,9 @@ static void answer_take(struct http *h)
     load.idle[load.idle_count++] = h;
 }
 
-/* --- the gateway's socket --- */
+/* --- the gateway's sockets --- */
 
-static void event_take(const char *p, size_t n)
+static void event_take(const struct listener *l, const char *p, size_t n)
 {
     static const char name[] = "\"t\":\"MESSAGE_CREATE\"";
     if (!memmem(p, n < 64 ? n : 64, name, sizeof name - 1))
@@ -122,33 +129,37 @@ static void event_take(const char *p, size_t n)
     if (index >= load.count)
         return; /* of a run before */
     struct message *m = &load.messages[index];
+    if (!l->is_bot) {
+        m->person_us = (uint32_t)((now_ns() - m->due_ns) / 1000);
+        return;
+    }
     m->seen++;
     m->seen_id = id_after(p, n, "\"d\":{\"id\":\"");
     m->socket_us = (uint32_t)((now_ns() - m->due_ns) / 1000);
     load.seen++;
 }
 
-static void socket_read(void)
+static void socket_read(struct listener *l)
 {
-    ssize_t k = recv(load.ws, load.in + load.in_len, IN_BYTES - load.in_len, MSG_DONTWAIT);
+    ssize_t k = recv(l->fd, l->in + l->in_len, IN_BYTES - l->in_len, MSG_DONTWAIT);
     if (k < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (k <= 0)
         die("the gateway closed the session");
-    load.in_len += (size_t)k;
+    l->in_len += (size_t)k;
     size_t at = 0, head;
     for (;;) {
-        const unsigned char *h = (const unsigned char *)load.in + at;
-        size_t n = ws_frame_length(h, load.in_len - at, &head);
-        if (!n || load.in_len - at < head + n)
+        const unsigned char *h = (const unsigned char *)l->in + at;
+        size_t n = ws_frame_length(h, l->in_len - at, &head);
+        if (!n || l->in_len - at < head + n)
             break;
         if ((h[0] & 15) == 8)
             die("the gateway closed the session");
-        event_take((const char *)h + head, n);
+        event_take(l, (const char *)h + head, n);
         at += head + n;
     }
-    memmove(load.in, load.in + at, load.in_len - at);
-    load.in_len -= at;
+    memmove(l->in, l->in + at, l->in_len - at);
+    l->in_len -= at;
 }
 
 /* --- a run --- */
@@ -158,18 +169,20 @@ static void heartbeat(void)
     if (now_ns() - load.heartbeat_ns < HEARTBEAT_NS)
         return;
     load.heartbeat_ns = now_ns();
-    ws_send_text(load.ws, "{\"op\":1,\"d\":null}");
+    for (int i = 0; i < 2; i++)
+        ws_send_text(load.listeners[i].fd, "{\"op\":1,\"d\":null}");
 }
 
 static void turn(int wait_ms)
 {
     heartbeat();
-    struct epoll_event events[CONNECTIONS + 1];
-    int n = epoll_wait(load.epoll, events, CONNECTIONS + 1, wait_ms);
+    struct epoll_event events[CONNECTIONS + 2];
+    int n = epoll_wait(load.epoll, events, CONNECTIONS + 2, wait_ms);
     for (int i = 0; i < n; i++) {
-        struct http *h = events[i].data.ptr;
-        if (!h)
-            socket_read();
+        void *p = events[i].data.ptr;
+        struct http *h = p;
+        if (p == &load.listeners[0] || p == &load.listeners[1])
+            socket_read(p);
         else if (answer_read(h))
             answer_take(h);
     }
@@ -187,6 +200,24 @@ static void send_due(uint64_t begun_ns, double rate)
         post(load.idle[--load.idle_count], load.sent);
         load.sent++;
     }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of how much later the bot has a message than the person. */
+static int log_cost(uint32_t *room)
+{
+    int32_t *later = (int32_t *)room;
+    unsigned n = 0;
+    for (unsigned i = 0; i < load.count; i++)
+        if (load.messages[i].seen && load.messages[i].person_us)
+            later[n++] = (int32_t)load.messages[i].socket_us - (int32_t)load.messages[i].person_us;
+    qsort(later, n, sizeof *later, by_value);
+    return n ? later[n / 2] : 0;
 }
 
 static void judge(struct load_result *r)
@@ -209,6 +240,7 @@ static void judge(struct load_result *r)
         r->p99_ms = us[(size_t)n * 99 / 100] / 1e3;
         r->max_ms = us[n - 1] / 1e3;
     }
+    r->log_us = log_cost(us);
     free(us);
 }
 
@@ -218,11 +250,15 @@ static void load_open(const struct server *s)
         return;
     load.server = s;
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
-    load.in = malloc(IN_BYTES);
     snprintf(load.path, sizeof load.path, "/api/v10/channels/%s/messages", s->channel);
-    load.ws = gateway_session(s->gateway_port, s->bot_token, "");
     struct epoll_event e = {.events = EPOLLIN};
-    epoll_ctl(load.epoll, EPOLL_CTL_ADD, load.ws, &e);
+    for (int i = 0; i < 2; i++) {
+        struct listener *l = &load.listeners[i];
+        *l = (struct listener){.is_bot = i == 0, .in = malloc(IN_BYTES)};
+        l->fd = gateway_session(s->gateway_port, l->is_bot ? s->bot_token : s->user_token, "");
+        e.data.ptr = l;
+        epoll_ctl(load.epoll, EPOLL_CTL_ADD, l->fd, &e);
+    }
     for (int i = 0; i < CONNECTIONS; i++) {
         struct http *h = &load.http[i];
         *h = (struct http){.fd = net_connect(s->port), .message = -1};
@@ -266,8 +302,9 @@ static void print_result(const char *what, double rate, const struct load_result
     printf("%s", what);
     if (rate > 0)
         printf(" at %.0f", rate);
-    printf(": %.0f messages a second, POST to socket p50 %.1f ms, p99 %.1f ms, max %.0f ms; ", r->rate, r->p50_ms,
-           r->p99_ms, r->max_ms);
+    printf(": %.0f messages a second, POST to socket p50 %.1f ms, p99 %.1f ms, max %.0f ms; a bot, being logged, %+d "
+           "us after a person; ",
+           r->rate, r->p50_ms, r->p99_ms, r->max_ms, r->log_us);
     if (clean(r))
         printf("each exactly once\n");
     else
