@@ -5,6 +5,7 @@
 #include "gateway/server/server.h"
 
 #include "gateway/server/log_reader.h"
+#include "gateway/server/members_open.h"
 #include "gateway/server/requests.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
@@ -52,6 +53,7 @@ struct adoption {
     unsigned guild_count;
     struct past_home homes[PAST_HOMES_MAX];
     unsigned home_count;
+    struct str requests; /* op 8 under way */
 };
 
 /* --- asking the node that has it -------------------------------------------------------------------------------------
@@ -283,8 +285,14 @@ static int own_topic(struct adoption *a)
     return r == 0 ? recent_reach(a->own, a->own_number) : r;
 }
 
+static int requests_read(struct adoption *a)
+{
+    return members_open_get(a->g->ports->kv, &a->arena, a->id, &a->requests);
+}
+
 /* Numbers before the log: what is dispatched in between, by a node that only seemed to be gone, is then in the log. */
-static int (*const adopt_steps[])(struct adoption *a) = {own_number, guilds_read, log_read, homes_read, own_topic};
+static int (*const adopt_steps[])(struct adoption *a) = {own_number, guilds_read,   log_read,
+                                                         homes_read, requests_read, own_topic};
 
 /* --- going on with it ------------------------------------------------------------------------------------------------
  */
@@ -420,6 +428,8 @@ static void take_over(struct adoption *a)
         list_append(&a->g->detached, &s->item);
     }
     catch_up(a, s);
+    if (!s->ended)
+        members_continue(s, a->requests);
     metric_add(&adopted, 1);
     LOG_INFO("session adopted", "id=%s user=%llu from=%s seq=%llu last=%llu guilds=%u released=%d", a->id,
              (unsigned long long)a->user_id, a->record.node, (unsigned long long)a->seq, (unsigned long long)a->last,

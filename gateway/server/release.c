@@ -3,6 +3,7 @@
  * that step on nothing is dispatched to it here. Coroutines. Limits: LIMIT_RELEASE_WAIT_MS, LIMIT_DRAIN_COPIES. */
 #include "gateway/server/server.h"
 
+#include "gateway/server/members_open.h"
 #include "gateway/server/session_record.h"
 #include "platform/base/clock.h"
 #include "platform/base/limits.h"
@@ -29,6 +30,7 @@ struct parting {
     struct session *session;
     struct arena arena;
     struct session_record record;
+    struct str requests; /* op 8 under way */
 };
 
 static bool is_loading(const struct session *s)
@@ -58,6 +60,7 @@ static void part_begin(struct parting *p, struct session *s)
     p->session = session_ref(s);
     session_record_fill(&p->record, s, 0, &p->arena);
     p->record.released = true;
+    p->requests = members_open_texts(s, &p->arena, true);
     s->handed = true;
     while (!list_empty(&s->subs)) {
         struct sub *sub = LIST_ENTRY(s->subs.next, struct sub, item);
@@ -114,6 +117,8 @@ static int release_one(struct session *s)
     uint64_t entry = session_log_flush(g);
     int r = session_log_wait(g, entry);
     struct kv_session record = part_record(&p, entry);
+    if (r == 0)
+        r = members_open_put(s, p.requests);
     if (r == 0)
         r = kv_sessions_put(g->ports->kv, &record, 1, LIMIT_SESSION_RECORD_MS, &lost);
     part_end(&p);
@@ -176,13 +181,13 @@ struct drain {
     size_t copy_count, copy_cap;
 };
 
-static bool anyone_loading(struct gateway *g)
+static bool anyone_busy(struct gateway *g)
 {
     size_t cursor = 0;
     struct str id;
 
     for (struct session *s; (s = smap_next(&g->sessions, &cursor, &id));)
-        if (is_loading(s))
+        if (is_loading(s) || members_unsent(s))
             return true;
     return false;
 }
@@ -253,6 +258,15 @@ static int records_put(struct drain *d, uint64_t entry)
     return r;
 }
 
+static int requests_put(const struct drain *d)
+{
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < d->count; i++)
+        r = members_open_put(d->partings[i].session, d->partings[i].requests);
+    return r;
+}
+
 /* Op 7, and a close that leaves the session resumable. Source: "Gateway: Reconnect". */
 static void conns_dismiss(struct gateway *g)
 {
@@ -269,12 +283,14 @@ static void hand_over(struct gateway *g)
     struct drain d = {.g = g};
     int64_t deadline_ms = clock_mono_ms() + LIMIT_RELEASE_WAIT_MS;
 
-    while ((anyone_loading(g) || session_log_behind(g)) && clock_mono_ms() < deadline_ms)
+    while ((anyone_busy(g) || session_log_behind(g)) && clock_mono_ms() < deadline_ms)
         co_sleep(STEP_MS);
     part_all(&d);
     copy_all(&d);
     uint64_t entry = session_log_flush(g);
     int r = session_log_wait(g, entry);
+    if (r == 0)
+        r = requests_put(&d);
     if (r == 0)
         r = records_put(&d, entry);
     LOG_INFO("node drained", "node=%s sessions=%u of=%zu copies=%zu error=%d", g->node_id, d.count, g->sessions.count,

@@ -128,6 +128,10 @@ struct json_t;
 int identify_begin(struct conn *c, const struct json_t *d);
 int resume_begin(struct conn *c, const struct json_t *d);
 int members_begin(struct conn *c, const struct json_t *d);
+/* Chunks are on their way to the socket: a chunk is too large for the log, so a drain waits for them. */
+bool members_unsent(const struct session *s);
+/* Goes on with what another node has left (members_open.h). */
+void members_continue(struct session *s, struct str texts);
 int sounds_begin(struct conn *c, const struct json_t *d);       /* asks.c */
 int channel_info_begin(struct conn *c, const struct json_t *d); /* asks.c */
 
@@ -187,6 +191,8 @@ struct session {
     struct list item; /* in gateway.detached while it waits */
     int64_t since_ms, detached_ms;
     unsigned requests, requests_open; /* op 8 under way; the same and those that wait */
+    struct list members_open;         /* these (members_open.h) */
+    bool members_kept;                /* kv has some of them */
     struct session_presence presence;
     struct session_voice voice;
     /* guilds to be loaded and announced (loader.c) */

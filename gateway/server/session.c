@@ -62,6 +62,7 @@ struct session *session_new(struct gateway *g, const char *id)
     list_init(&s->record_item);
     list_init(&s->subs);
     list_init(&s->item);
+    list_init(&s->members_open);
     list_init(&s->presence.held_item);
     list_init(&s->voice.requests);
     smap_put(&g->sessions, str_c(s->id), s);
