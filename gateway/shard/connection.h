@@ -8,6 +8,7 @@
 #include "gateway/shard/upstream.h"
 #include "platform/io/amqp.h"
 
+struct commands;
 struct connection;
 
 struct connection_options {
@@ -16,7 +17,8 @@ struct connection_options {
     struct upstream *upstream;
     struct cache_writer *cache;
     struct amqp_publisher *publisher;
-    const char *ca_file; /* NULL: the system's */
+    struct commands *commands; /* workers' */
+    const char *ca_file;       /* NULL: the system's */
     uint32_t intents;
     bool compress;
     /* The lease stands. */

@@ -3,6 +3,7 @@
 
 #include "cache/broker.h"
 #include "cache/share.h"
+#include "gateway/shard/commands.h"
 #include "gateway/shard/connection.h"
 #include "platform/base/clock.h"
 #include "platform/base/limits.h"
@@ -36,6 +37,7 @@ struct process {
     struct redis *redis;
     struct amqp_publisher *publisher;
     struct cache_writer *cache;
+    struct commands *commands;
     struct broker_topology topology;
     struct share *share;
     struct connection **shards; /* by number; NULL: not ours */
@@ -89,6 +91,7 @@ static void on_gained(unsigned shard, uint64_t epoch, void *arg)
                                    .upstream = &p->upstream,
                                    .cache = p->cache,
                                    .publisher = p->publisher,
+                                   .commands = p->commands,
                                    .ca_file = p->o.upstream_ca,
                                    .intents = p->o.intents,
                                    .compress = p->o.compress,
@@ -132,9 +135,15 @@ static void on_lost(unsigned shard, void *arg)
 static void share_begin(struct process *p)
 {
     unsigned long long application = p->upstream.application;
+    struct buf BUF_AUTO err = BUF_INIT(1024);
 
     p->shard_count = p->o.shard_count ? p->o.shard_count : p->upstream.shards;
     p->shards = mem_zalloc(sizeof(struct connection *) * p->shard_count);
+    p->commands = commands_new(&(struct commands_options){.amqp_url = p->o.amqp_url,
+                                                          .application = application,
+                                                          .shard_count = p->shard_count,
+                                                          .publisher = p->publisher},
+                               &err);
     p->cache = cache_writer_new(&(struct cache_writer_options){p->redis, p->upstream.application, p->o.intents});
     snprintf(p->group, sizeof(p->group), "gh:%llu:shards:%u", application, p->shard_count);
     struct share_options o = {.redis = p->redis,
@@ -251,6 +260,7 @@ void process_stop(struct process *p, void (*done)(void *arg), void *arg)
 void process_free(struct process *p)
 {
     loop_timer_free(p->watch);
+    commands_free(p->commands);
     if (p->publisher)
         amqp_publisher_free(p->publisher);
     if (p->cache)

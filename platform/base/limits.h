@@ -146,6 +146,14 @@
 #define LIMIT_CACHE_EVENT_USERS     1000  /* users written for one event's list of members; all stand in the members */
 #define LIMIT_CACHE_PENDING         16384 /* commands under way; the shard waits then */
 
+/* commands that workers send through a shard, dead letters */
+#define LIMIT_BROKER_COMMANDS        10000  /* for one shard; over it the broker refuses */
+#define LIMIT_BROKER_DEAD_LETTERS    100000 /* of a worker group, of commands; over it the oldest go */
+#define LIMIT_SHARD_COMMANDS_WAITING 128    /* of a shard, received and not sent */
+#define LIMIT_SHARD_COMMAND_BYTES    4096   /* a longer one closes the connection, upstream */
+#define LIMIT_SHARD_SENDS            120    /* on one gateway connection in 60 s, heartbeats included; */
+#define LIMIT_SHARD_SENDS_WINDOW_MS  62000  /* with some for what is late on its way */
+
 /* outbox and nonces */
 #define LIMIT_OUTBOX_CONFIRMED  65536  /* confirmed ids waiting to be marked; over it they are published once more */
 #define LIMIT_OUTBOX_PENDING_MS 5000   /* an unconfirmed event this old is published again */

@@ -149,12 +149,16 @@ static void on_message(struct ws_conn *c, struct str data, bool binary, void *ar
 
     (void)binary, (void)arg;
     assert_int_equal(envelope_scan(data, &e), 0);
+    if (fake.sends < FAKE_SENDS_MAX)
+        fake.sent_ms[fake.sends++] = clock_mono_ms();
     if (e.op == GATEWAY_OP_HEARTBEAT && !fake.no_ack)
         op_send(c, GATEWAY_OP_HEARTBEAT_ACK, "null");
     else if (e.op == GATEWAY_OP_IDENTIFY)
         on_identify(c);
     else if (e.op == GATEWAY_OP_RESUME)
         on_resume(c, e.data);
+    else if (e.op == GATEWAY_OP_REQUEST_GUILD_MEMBERS && fake.commands < FAKE_COMMANDS_MAX)
+        fake.nonces[fake.commands++] = (unsigned)json_member_id(e.data, STR("nonce"));
 }
 
 static void on_close(struct ws_conn *c, int code, void *arg)

@@ -4,7 +4,9 @@
 
 #include "platform/base/buf.h"
 
-#define FAKE_EVENTS_MAX 20000
+#define FAKE_EVENTS_MAX   20000
+#define FAKE_COMMANDS_MAX 1000
+#define FAKE_SENDS_MAX    2000
 
 struct fake {
     /* knobs */
@@ -18,7 +20,11 @@ struct fake {
     unsigned connects, identifies, resumes;
     uint64_t resume_seq; /* asked for by the last RESUME */
     int64_t identified_ms, refused_ms;
-    bool live;        /* READY or RESUMED was sent on the current socket */
+    bool live;                          /* READY or RESUMED was sent on the current socket */
+    unsigned commands;                  /* op 8 so far, in nonce[] */
+    unsigned nonces[FAKE_COMMANDS_MAX]; /* of each, as a number */
+    int64_t sent_ms[FAKE_SENDS_MAX];    /* when each payload came, of whatever op, on any socket */
+    unsigned sends;
     unsigned emitted; /* messages so far, in all sessions */
 };
 extern struct fake fake;

@@ -1,0 +1,56 @@
+/* Private to a shard's connection: connection.c (life, what Redis keeps), connection_steps.c (the machine),
+ * connection_wire.c (payloads). Loop thread. */
+#pragma once
+
+#include "gateway/shard/budget.h"
+#include "gateway/shard/connection.h"
+#include "gateway/shard/inflate.h"
+#include "gateway/shard/pipeline.h"
+#include "platform/io/loop.h"
+#include "platform/io/ws_client.h"
+
+#define CLOSE_KEEP       4900 /* ours: any code but 1000 and 1001 keeps the session */
+#define BACKOFF_FIRST_MS 500
+#define GENERATION_BITS  9 /* sessions that may begin under one lease, so that generations stay exact in Lua */
+
+enum step { LOADING, WAITING, CONNECTING, GREETING, PERMIT, STARTING, LIVE, DOWN, STEP_COUNT };
+
+struct connection {
+    struct connection_options o;
+    enum step step;
+    struct ws_client *ws;
+    struct inflate *inflate;
+    struct pipeline *pipeline;
+    struct command_queue *commands; /* NULL: none are taken */
+    struct budget budget;
+    struct shard_session session; /* what a RESUME uses; id empty: IDENTIFY */
+    uint64_t seq;                 /* the last one received */
+    unsigned generations;         /* sessions begun under this lease */
+    unsigned attempts;            /* since the last time it was live */
+    bool paused, acked, skip_wait;
+    int64_t beat_ms, beat_interval_ms;
+    struct loop_timer *step_timer, *beat_timer, *store_timer;
+    bool storing, store_again;
+    unsigned calls; /* answers of Redis that are awaited */
+    void (*left)(unsigned shard, void *arg);
+    bool leaving, dropped;
+};
+
+/* --- connection.c --- */
+void connection_store(struct connection *c); /* how far it is, in Redis */
+void connection_end_check(struct connection *c);
+
+/* --- connection_steps.c --- */
+void connection_enter(struct connection *c, enum step step);
+/* Closes what is open, keeping the session, and comes back. */
+void connection_reconnect(struct connection *c, bool at_once);
+void connection_on_step(void *arg); /* the step timer */
+bool connection_is_over(const struct connection *c); /* what comes from the socket is no longer wanted */
+void connection_live_add(int n);                     /* to the metric */
+
+/* --- connection_wire.c --- */
+void connection_payload(struct connection *c, struct str json);
+void connection_identify(struct connection *c);
+void connection_on_beat(void *arg);
+/* As command_send_fn. */
+int64_t connection_command(struct str payload, void *arg);

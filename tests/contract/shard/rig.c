@@ -1,0 +1,161 @@
+/* What the shard's tests stand on: processes of `guildhall shard`, and a consumer in the workers' place. Loop thread.
+ */
+#include "tests/contract/shard/rig.h"
+
+#include "cache/broker.h"
+#include "platform/io/amqp.h"
+#include "platform/protocol/json_text.h"
+#include "tests/support/services.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- what the workers get --- */
+
+static struct amqp_consumer *consumer;
+static struct broker_topology topology;
+struct redis *redis;
+
+struct got got;
+
+static void on_delivery(const struct amqp_delivery *d, void *arg)
+{
+    uint64_t n = json_member_id(d->body, STR("id"));
+    int64_t epoch = 0;
+
+    (void)arg;
+    amqp_ack(consumer, d->tag, d->epoch, false);
+    if (!str_eq(d->type, STR("MESSAGE_CREATE")))
+        return;
+    assert_in_range(n, 1, FAKE_EVENTS_MAX);
+    assert_true(amqp_delivery_header_int(d, BROKER_HEADER_EPOCH, &epoch));
+    got.outdated += epoch < got.epoch;
+    if (epoch > got.epoch)
+        got.epoch = epoch;
+    if (got.copies[n]++) {
+        got.repeated++;
+        got.renamed += !str_eq(d->message_id, str_c(got.ids[n]));
+        return;
+    }
+    got.count++;
+    snprintf(got.ids[n], sizeof got.ids[n], "%.*s", STR_ARG(d->message_id));
+    got.disordered += n < got.last[n % 8];
+    got.last[n % 8] = (unsigned)n;
+}
+
+/* --- shard processes --- */
+
+int processes[PROCESSES];
+
+void shard_start(int at)
+{
+    char upstream[64];
+
+    snprintf(upstream, sizeof upstream, "http://127.0.0.1:%d/api", fake_port());
+    const char *program = services_env("GUILDHALL_BIN");
+    processes[at] = fork();
+    if (processes[at] == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails ends at once */
+        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 1);
+        setenv("DISCORD_TOKEN", "NDI0Mg.x.y", 1);
+        execl(program, "guildhall", "shard", "--upstream", upstream, "--redis-url", getenv("REDIS_URL"), "--amqp-url",
+              getenv("AMQP_URL"), "--compress", "off", "--shards-max", "1", "--log-level",
+              getenv("SHARD_LOG") ? "debug" : "warn", (char *)NULL);
+        _exit(127);
+    }
+}
+
+int shard_end(int at, int sig)
+{
+    int status = 0, pid = processes[at];
+    int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+
+    if (!pid)
+        return 0;
+    processes[at] = 0;
+    kill(pid, sig);
+    kill(pid, SIGCONT);
+    while (waitpid(pid, &status, WNOHANG) == 0 && clock_mono_ms() < end_ms)
+        co_sleep(20);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* --- a test's beginning and end --- */
+
+void redis_flush(void)
+{
+    struct redis_reply *reply = NULL;
+
+    WAIT(redis_connected(redis));
+    assert_int_equal(redis_await(redis, 1, (struct str[]){STR("FLUSHALL")}, &reply), 0);
+    redis_reply_free(reply);
+}
+
+void begin(void)
+{
+    static const char *groups[] = {BROKER_GROUP_DEFAULT};
+    BUF_AUTO struct buf err = {0}, queue = {0};
+
+    memset(&got, 0, sizeof got);
+    fake_start();
+    redis = redis_new(services_env("REDIS_URL"), &err);
+    redis_flush();
+    broker_topology_init(&topology, APPLICATION, groups, 1);
+    consumer =
+        amqp_consumer_new(services_env("AMQP_URL"), topology.declares, topology.count, 1000, on_delivery, NULL, &err);
+    assert_non_null(consumer);
+    for (unsigned p = 0; p < BROKER_PARTITIONS; p++) {
+        buf_clear(&queue);
+        broker_queue(&queue, APPLICATION, BROKER_GROUP_DEFAULT, p);
+        amqp_consumer_add(consumer, queue.data);
+    }
+    WAIT(amqp_consumer_connected(consumer));
+}
+
+/* Everything dispatched is there, in order; a second copy only under the first one's id. */
+void all_came(void)
+{
+    WAIT(got.count == fake.emitted);
+    assert_int_equal(got.disordered, 0);
+    assert_int_equal(got.renamed, 0);
+}
+
+/* A process that is told to stop leaves what it has not read to its successor; here comes none. */
+void end(void)
+{
+    all_came();
+    for (int i = 0; i < PROCESSES; i++)
+        assert_int_equal(shard_end(i, SIGTERM), 0);
+    all_came();
+    amqp_consumer_free(consumer);
+    broker_topology_done(&topology);
+    redis_free(redis);
+    fake_stop();
+    co_sleep(50); /* for what they post */
+}
+
+/* What a successor would RESUME from. */
+uint64_t stored_seq(void)
+{
+    struct redis_reply *reply = NULL;
+    uint64_t seq = 0;
+
+    if (redis_await(redis, 3, (struct str[]){STR("HGET"), STR("gh:4242:{shard:0/1}:session"), STR("seq")}, &reply) < 0)
+        return 0;
+    seq = (uint64_t)redis_reply_int(reply);
+    redis_reply_free(reply);
+    return seq;
+}
+
+void begin_live(void)
+{
+    begin();
+    shard_start(0);
+    WAIT(fake.live);
+    fake_emit(20);
+    WAIT(got.count == 20 && stored_seq() == fake_seq_of(20));
+}

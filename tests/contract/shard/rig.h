@@ -1,0 +1,56 @@
+/* What the shard's tests stand on: processes of `guildhall shard`, and a consumer in the workers' place. Loop thread;
+ * one test at a time. */
+#pragma once
+
+#include "tests/contract/shard/fake_gateway.h"
+#include "tests/support/on_loop.h"
+
+#include "platform/base/clock.h"
+#include "platform/io/redis.h"
+
+#define APPLICATION 4242
+#define PATIENCE_MS 120000 /* nothing here takes a fifth of it on a machine of its own */
+#define PROCESSES   4
+
+#define WAIT(condition)                                                                                                \
+    do {                                                                                                               \
+        int64_t wait_end_ms = clock_mono_ms() + PATIENCE_MS;                                                           \
+        while (!(condition) && clock_mono_ms() < wait_end_ms)                                                          \
+            co_sleep(10);                                                                                              \
+        assert_true(condition);                                                                                        \
+    } while (0)
+
+/* What the workers got. */
+struct got {
+    unsigned copies[FAKE_EVENTS_MAX + 1];
+    char ids[FAKE_EVENTS_MAX + 1][32]; /* the message id it came under */
+    unsigned count, repeated, renamed, disordered, outdated;
+    unsigned last[8]; /* of each guild */
+    int64_t epoch;    /* the highest */
+};
+extern struct got got;
+
+extern struct redis *redis;
+extern int processes[PROCESSES];
+
+void shard_start(int at);
+int shard_end(int at, int sig); /* its exit status */
+void redis_flush(void);
+void begin(void);
+void begin_live(void); /* with process 0 and 20 messages handled */
+/* Everything dispatched is there, in order; a second copy only under the first one's id. */
+void all_came(void);
+void end(void);
+uint64_t stored_seq(void); /* what a successor would RESUME from */
+
+/* As ON_LOOP, for a test that stands in main's list in another file. */
+#define ON_LOOP_LISTED(body)                                                                                           \
+    void body##_test(void **state)                                                                                     \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        on_loop_run(body);                                                                                             \
+    }
+
+/* Tests of other files, for main's list. */
+void commands_are_sent_in_order_within_the_budget_test(void **state);
+void commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test(void **state);
