@@ -1,5 +1,5 @@
 /* A worker's life: settings, connections, signals, the orderly end. */
-#include "worker-sdk/src/sdk.h"
+#include "worker-sdk/src/interactions.h"
 
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -91,6 +91,8 @@ struct gh_bot *gh_bot_new(const struct gh_options *options)
     struct buf authorization = {0};
     buf_addf(&authorization, "Authorization: Bot %s", bot->token);
     bot->authorization = buf_steal(&authorization, &(size_t){0});
+    bot->router = router_new();
+    bot->tasks = tasks_new(bot);
     if (bot_check(bot) == 0)
         return bot;
     gh_bot_free(bot);
@@ -107,6 +109,8 @@ void gh_bot_free(struct gh_bot *bot)
     mem_free(bot->proxy_url);
     mem_free(bot->group);
     mem_free(bot->authorization);
+    router_free(bot->router);
+    tasks_free(bot->tasks);
     mem_free(bot);
 }
 
@@ -115,10 +119,27 @@ uint64_t gh_bot_user_id(const struct gh_bot *bot)
     return bot->user_id;
 }
 
-static void stopped(void *arg)
+uint64_t gh_bot_application_id(const struct gh_bot *bot)
+{
+    return bot->application_id;
+}
+
+bool gh_bot_stopping(const struct gh_bot *bot)
+{
+    return bot->stopping;
+}
+
+static void tasks_ended(void *arg)
 {
     (void)arg;
     loop_stop();
+}
+
+/* Events first: their handlers may begin tasks. */
+static void partitions_given_up(void *arg)
+{
+    struct gh_bot *bot = arg;
+    tasks_stop(bot->tasks, tasks_ended, bot);
 }
 
 /* A handler that does not return, or servers that do not answer: what was begun is delivered again to another worker.
@@ -138,7 +159,7 @@ void gh_bot_stop(struct gh_bot *bot)
     LOG_INFO("stopping", "group=%s at_most_ms=%d", bot->group, STOP_MAX_MS);
     bot->late = loop_timer_new(stop_late, bot);
     loop_timer_start(bot->late, STOP_MAX_MS, 0);
-    partitions_stop(bot->partitions, stopped, bot);
+    partitions_stop(bot->partitions, partitions_given_up, bot);
 }
 
 static void on_signal(void *arg)
@@ -160,6 +181,7 @@ static int connect_all(struct gh_bot *bot, struct buf *err)
         return -1;
     metrics_show("worker loop");
     admin_check("partitions", partitions_ready, bot->partitions);
+    tasks_start(bot->tasks);
     const char *listen = setting_str(SETTING_admin_listen);
     return *listen ? admin_listen(listen, &bot->admin, err) : 0;
 }

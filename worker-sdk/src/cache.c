@@ -49,3 +49,19 @@ const struct gh_message *gh_cache_message(struct gh_context *c, uint64_t guild_i
 {
     CACHE_READ(message, cache_message(&c->bot->cache, guild_id, channel_id, message_id, &text));
 }
+
+#define CACHE_READ_ALL(entity, call)                                                                                   \
+    struct buf text = {0};                                                                                             \
+    int error = call;                                                                                                  \
+    json_t *all = taken(c, error, &text);                                                                              \
+    return all ? entity_read_list(c, ENTITY_##entity, all, ret_count) : NULL
+
+const struct gh_channel *gh_cache_channels(struct gh_context *c, uint64_t guild_id, size_t *ret_count)
+{
+    CACHE_READ_ALL(channel, cache_channels(&c->bot->cache, guild_id, &text));
+}
+
+const struct gh_role *gh_cache_roles(struct gh_context *c, uint64_t guild_id, size_t *ret_count)
+{
+    CACHE_READ_ALL(role, cache_roles(&c->bot->cache, guild_id, &text));
+}

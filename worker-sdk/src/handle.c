@@ -1,6 +1,6 @@
 /* One event through its handlers: dropped when it is old or a repetition, tried again when a handler fails. Coroutine.
  */
-#include "worker-sdk/src/sdk.h"
+#include "worker-sdk/src/interactions.h"
 
 #include "platform/base/clock.h"
 #include "platform/base/log.h"
@@ -17,56 +17,19 @@
 #define FIRST_PAUSE_MS 200
 
 METRIC_DEFINE(handled, METRIC_COUNTER, "guildhall_worker_events_total", "Events handled");
+METRIC_DEFINE_BY(handled_by_type, METRIC_COUNTER, "guildhall_worker_events_by_type_total", "event",
+                 "Events handled, by their name");
+METRIC_DEFINE(failed, METRIC_COUNTER, "guildhall_worker_handler_failures_total", "Handlers that returned an error");
+METRIC_DEFINE(waited, METRIC_HISTOGRAM, "guildhall_worker_event_wait_seconds",
+              "Between an event's delivery to this worker and its handling");
+METRIC_DEFINE(aged, METRIC_HISTOGRAM, "guildhall_worker_message_lag_seconds",
+              "Age of new messages when they are handled, by their id and this machine's clock");
 METRIC_DEFINE(repeated, METRIC_COUNTER, "guildhall_worker_event_repeats_total",
               "Events that came again and were dropped");
 METRIC_DEFINE(fenced, METRIC_COUNTER, "guildhall_worker_events_fenced_total",
               "Events of shards that had lost their lease");
 METRIC_DEFINE(retried, METRIC_COUNTER, "guildhall_worker_retries_total", "Handlers called again after a failure");
 METRIC_DEFINE(handling, METRIC_HISTOGRAM, "guildhall_worker_handler_seconds", "Time in handlers");
-
-/* --- contexts --- */
-
-json_t *context_keep(struct gh_context *c, json_t *o)
-{
-    if (!c->roots)
-        c->roots = json_array();
-    json_array_append_new(c->roots, o);
-    return o;
-}
-
-void context_done(struct gh_context *c)
-{
-    json_decref(c->roots);
-    arena_done(&c->arena);
-}
-
-struct gh_bot *gh_context_bot(const struct gh_context *c)
-{
-    return c->bot;
-}
-
-const struct gh_event *gh_context_event(const struct gh_context *c)
-{
-    return &c->item->event;
-}
-
-void gh_sleep_ms(struct gh_context *c, int64_t ms)
-{
-    (void)c;
-    co_sleep(ms);
-}
-
-char *gh_printf(struct gh_context *c, const char *fmt, ...)
-{
-    char *text = NULL;
-    va_list args;
-    va_start(args, fmt);
-    int n = vasprintf(&text, fmt, args);
-    va_end(args);
-    char *kept = arena_strdup(&c->arena, n < 0 ? STR("") : str_c(text));
-    free(n < 0 ? NULL : text);
-    return kept;
-}
 
 /* --- handlers --- */
 
@@ -115,25 +78,58 @@ static bool fits(const struct handler *h, const char *type)
     return !h->type || strcmp(h->type, type) == 0;
 }
 
-static int handlers_run(struct gh_bot *bot, struct item *item)
+static int interaction_run(struct gh_context *c, json_t *d)
 {
-    struct gh_context c = {.bot = bot, .item = item};
+    return d ? router_run(c->bot->router, c, ENTITY_READ(c, interaction, d)) : 0;
+}
+
+static json_t *content_read(struct gh_context *c)
+{
     json_t *d = NULL;
+    return json_read(str_c(c->item->event.json), &d, NULL) == 0 ? context_keep(c, d) : NULL;
+}
+
+static int handlers_run(struct gh_bot *bot, struct item *item, unsigned attempt)
+{
+    struct gh_context c = {.bot = bot, .item = item, .attempt = attempt};
+    bool interaction = strcmp(item->event.type, "INTERACTION_CREATE") == 0;
+    json_t *d = interaction ? content_read(&c) : NULL;
     int r = 0;
     for (unsigned i = 0; r == 0 && i < bot->handler_count; i++) {
         const struct handler *h = &bot->handlers[i];
         if (!fits(h, item->event.type))
             continue;
-        if (h->typed && !d && json_read(str_c(item->event.json), &d, NULL) == 0)
-            context_keep(&c, d);
+        if (h->typed && !d)
+            d = content_read(&c);
         if (!h->typed || d)
             r = h->call(&c, h, d);
     }
+    if (r == 0 && interaction)
+        r = interaction_run(&c, d);
     context_done(&c);
     return r;
 }
 
 /* --- one event --- */
+
+static void handled_note(const struct item *item)
+{
+    char label[80];
+    snprintf(label, sizeof label, "event=\"%.60s\"", item->event.type);
+    metric_add(&handled, 1);
+    metric_add(metric_with(&handled_by_type, label), 1);
+}
+
+/* A message's id says when it was made. It is looked for at the object's beginning, where the API writes it. */
+static void lag_note(const struct item *item)
+{
+    metric_observe_us(&waited, (int64_t)(clock_mono_ns() - item->came_ns) / 1000);
+    const char *id = strcmp(item->event.type, "MESSAGE_CREATE") == 0 ? strstr(item->event.json, "\"id\":\"") : NULL;
+    uint64_t number = id ? strtoull(id + 6, NULL, 10) : 0;
+    int64_t age_ms = clock_wall_ms() - (int64_t)(number >> 22) - 1420070400000;
+    if (number >> 22 && age_ms < 86400000)
+        metric_observe_us(&aged, age_ms > 0 ? age_ms * 1000 : 0);
+}
 
 int item_handle(struct gh_bot *bot, struct item *item)
 {
@@ -145,14 +141,16 @@ int item_handle(struct gh_bot *bot, struct item *item)
         metric_add(&repeated, 1);
         return 0;
     }
+    lag_note(item);
     int r = -EIO;
     int64_t pause_ms = FIRST_PAUSE_MS;
     for (int i = 0; i < TRIES; i++, pause_ms *= 4) {
         uint64_t begun = clock_mono_ns();
-        r = handlers_run(bot, item);
+        r = handlers_run(bot, item, (unsigned)i);
         metric_observe_us(&handling, (int64_t)(clock_mono_ns() - begun) / 1000);
         if (r == 0)
             break;
+        metric_add(&failed, 1);
         LOG_WARN("handler failed", "event=%s session=%s seq=%lld try=%d error=%d", item->event.type,
                  item->event.session, (long long)item->event.seq, i + 1, r);
         if (i + 1 < TRIES) {
@@ -163,6 +161,7 @@ int item_handle(struct gh_bot *bot, struct item *item)
     /* A failed one is not noted: should its rejection be lost with the connection, it comes again. */
     if (r == 0)
         seen_add(bot->seen, item->partition, item->id_hash);
-    metric_add(&handled, r == 0);
+    if (r == 0)
+        handled_note(item);
     return r == 0 ? 0 : -EIO;
 }

@@ -4,6 +4,7 @@
 
 #include "cache/broker.h"
 #include "platform/base/check.h"
+#include "platform/base/clock.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
@@ -140,6 +141,7 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
         return; /* it stays unacknowledged and is delivered to whoever holds the partition */
     struct item *item = item_new(d);
     item->partition = p->number;
+    item->came_ns = clock_mono_ns();
     list_append(&p->items, &item->link);
     partition_wake(p);
 }

@@ -1,25 +1,42 @@
-/* HTTP calls through the rest-proxy. A message sent while an event is handled carries a nonce made from the event and
- * the call's place in the handler, so that handling the event again sends nothing twice. Coroutine. */
-#include "worker-sdk/src/sdk.h"
+/* One HTTP call through the rest-proxy: head, body or form, what is tried again, what an error says. Coroutine. */
+#include "worker-sdk/src/rest.h"
 
-#include "platform/base/jw.h"
 #include "platform/base/log.h"
+#include "platform/base/metrics.h"
+#include "platform/io/co.h"
 #include "platform/protocol/json_read.h"
 
 #include <errno.h>
-#include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define TIMEOUT_MS       60000
 #define ANSWER_BYTES_MAX (16u << 20)
+#define TRIES            5
+#define FIRST_PAUSE_MS   100
+
+METRIC_DEFINE(calls, METRIC_COUNTER, "guildhall_worker_calls_total", "HTTP calls answered");
+METRIC_DEFINE(failures, METRIC_COUNTER, "guildhall_worker_call_failures_total", "HTTP calls that ended with an error");
+METRIC_DEFINE(repeats, METRIC_COUNTER, "guildhall_worker_call_retries_total", "HTTP calls made again");
 
 const struct gh_error *gh_last_error(const struct gh_context *c)
 {
     return &c->error;
 }
 
-static int error_of_status(int status)
+const char *gh_code_meaning(int code)
+{
+    switch (code) {
+#define GH_CODE(name, number, meaning)                                                                                 \
+    case number:                                                                                                       \
+        return meaning;
+#include <guildhall/codes.def>
+    default:
+        return "";
+    }
+}
+
+int rest_error_of_status(int status)
 {
     switch (status) {
     case 401:
@@ -30,151 +47,22 @@ static int error_of_status(int status)
     case 429:
         return -EAGAIN;
     default:
-        return status < 300 ? 0 : status < 500 ? -EINVAL : -EIO;
+        return status >= 200 && status < 300 ? 0 : status < 500 ? -EINVAL : -EIO;
     }
 }
 
-static void error_keep(struct gh_context *c, int status, const char *json)
+static void error_keep(struct gh_context *c, int status, const struct gh_json *o)
 {
-    json_t *o = NULL;
-    c->error = (struct gh_error){.status = status, .message = ""};
-    if (json_read(str_c(json), &o, NULL) < 0)
-        return;
-    context_keep(c, o);
-    const char *message = json_string_value(json_object_get(o, "message"));
-    c->error.code = (int)json_integer_value(json_object_get(o, "code"));
-    c->error.message = message ? message : "";
+    c->error = (struct gh_error){.status = status,
+                                 .code = (int)gh_json_number(gh_json_get(o, "code")),
+                                 .message = gh_json_text(gh_json_get(o, "message")),
+                                 .errors = gh_json_get(o, "errors"),
+                                 .retry_after_ms = (int64_t)(gh_json_real(gh_json_get(o, "retry_after")) * 1000)};
 }
 
-int gh_request(struct gh_context *c, const char *method, const char *path, const char *body,
-               struct gh_response *response)
-{
-    BUF_AUTO struct buf url = {0};
-    const char *headers[] = {c->bot->authorization, body ? "Content-Type: application/json" : NULL, NULL};
-    struct http_result r;
-    buf_addf(&url, "%s/v10%s", c->bot->proxy_url, path);
-    struct http_call_options o = {.method = method,
-                                  .url = url.data,
-                                  .headers = headers,
-                                  .body = str_c(body),
-                                  .timeout_ms = TIMEOUT_MS,
-                                  .body_max = ANSWER_BYTES_MAX};
-    int error = http_call_await(c->bot->http, &o, &r);
-    const char *json = error == 0 ? arena_strdup(&c->arena, buf_str(&r.body)) : "";
-    int status = error == 0 ? r.status : 0;
-    http_result_done(&r);
-    if (error == 0)
-        error = error_of_status(status);
-    if (error)
-        error_keep(c, status, json);
-    if (response)
-        *response = (struct gh_response){status, json};
-    return error;
-}
+/* --- what is sent --- */
 
-/* At most 25 characters. */
-static void nonce_make(struct gh_context *c, char nonce[26])
-{
-    unsigned char hash[crypto_shorthash_BYTES];
-    static const unsigned char key[crypto_shorthash_KEYBYTES] = {1};
-    char text[192];
-    int n = snprintf(text, sizeof text, "%s:%lld", c->item->event.session, (long long)c->item->event.seq);
-    crypto_shorthash(hash, (const unsigned char *)text, (unsigned long long)n, key);
-    sodium_bin2hex(nonce, 17, hash, sizeof hash);
-    snprintf(nonce + 16, 10, "-%u", c->calls++ % 100000);
-}
-
-static int message_post(struct gh_context *c, uint64_t channel_id, json_t *message, const struct gh_message **sent)
-{
-    char nonce[26], path[64];
-    struct gh_response response;
-    json_t *answer;
-    nonce_make(c, nonce);
-    if (!json_object_get(message, "nonce")) {
-        json_object_set_new(message, "nonce", json_string(nonce));
-        json_object_set_new(message, "enforce_nonce", json_true());
-    }
-    char *body = json_dumps(message, JSON_COMPACT);
-    json_decref(message);
-    snprintf(path, sizeof path, "/channels/%llu/messages", (unsigned long long)channel_id);
-    int r = body ? gh_request(c, "POST", path, body, &response) : -EINVAL;
-    free(body);
-    if (r == 0 && sent && json_read(str_c(response.json), &answer, NULL) == 0)
-        *sent = ENTITY_READ(c, message, context_keep(c, answer));
-    return r;
-}
-
-static json_t *content_object(const char *fmt, va_list args)
-{
-    char *text = NULL;
-    if (vasprintf(&text, fmt, args) < 0)
-        return NULL;
-    json_t *o = json_pack("{s:s}", "content", text);
-    free(text);
-    return o;
-}
-
-int gh_message_send(struct gh_context *c, uint64_t channel_id, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    json_t *o = content_object(fmt, args);
-    va_end(args);
-    return o ? message_post(c, channel_id, o, NULL) : -EINVAL;
-}
-
-int gh_message_reply(struct gh_context *c, const struct gh_message *to, const char *fmt, ...)
-{
-    char id[24];
-    va_list args;
-    va_start(args, fmt);
-    json_t *o = content_object(fmt, args);
-    va_end(args);
-    if (!o)
-        return -EINVAL;
-    snprintf(id, sizeof id, "%llu", (unsigned long long)to->id);
-    json_object_set_new(o, "message_reference", json_pack("{s:s,s:b}", "message_id", id, "fail_if_not_exists", 0));
-    return message_post(c, to->channel_id, o, NULL);
-}
-
-int gh_message_send_json(struct gh_context *c, uint64_t channel_id, const char *json, const struct gh_message **sent)
-{
-    json_t *o;
-    if (json_read(str_c(json), &o, NULL) < 0)
-        return -EINVAL;
-    if (json_is_object(o))
-        return message_post(c, channel_id, o, sent);
-    json_decref(o);
-    return -EINVAL;
-}
-
-int gh_message_edit(struct gh_context *c, uint64_t channel_id, uint64_t message_id, const char *fmt, ...)
-{
-    char path[96];
-    va_list args;
-    va_start(args, fmt);
-    json_t *o = content_object(fmt, args);
-    va_end(args);
-    char *body = o ? json_dumps(o, JSON_COMPACT) : NULL;
-    json_decref(o);
-    if (!body)
-        return -EINVAL;
-    snprintf(path, sizeof path, "/channels/%llu/messages/%llu", (unsigned long long)channel_id,
-             (unsigned long long)message_id);
-    int r = gh_request(c, "PATCH", path, body, NULL);
-    free(body);
-    return r;
-}
-
-int gh_message_delete(struct gh_context *c, uint64_t channel_id, uint64_t message_id)
-{
-    char path[96];
-    snprintf(path, sizeof path, "/channels/%llu/messages/%llu", (unsigned long long)channel_id,
-             (unsigned long long)message_id);
-    return gh_request(c, "DELETE", path, NULL, NULL);
-}
-
-static void percent_encode(struct buf *b, const char *s)
+void rest_percent_encode(struct buf *b, const char *s)
 {
     for (; *s; s++) {
         unsigned char ch = (unsigned char)*s;
@@ -187,19 +75,133 @@ static void percent_encode(struct buf *b, const char *s)
     }
 }
 
-int gh_reaction_add(struct gh_context *c, uint64_t channel_id, uint64_t message_id, const char *emoji)
+const char *gh_query(struct gh_context *c, const char *query, const char *name, const char *value)
 {
-    BUF_AUTO struct buf path = {0};
-    buf_addf(&path, "/channels/%llu/messages/%llu/reactions/", (unsigned long long)channel_id,
-             (unsigned long long)message_id);
-    percent_encode(&path, emoji);
-    buf_adds(&path, "/@me");
-    return gh_request(c, "PUT", path.data, NULL, NULL);
+    BUF_AUTO struct buf b = {0};
+    if (query && *query)
+        buf_addf(&b, "%s&", query);
+    rest_percent_encode(&b, name);
+    buf_addc(&b, '=');
+    rest_percent_encode(&b, value);
+    return arena_strdup(&c->arena, buf_str(&b));
 }
 
-int gh_typing(struct gh_context *c, uint64_t channel_id)
+#define HEADERS_MAX 8
+
+struct head {
+    const char *lines[HEADERS_MAX];
+    int count;
+};
+
+static void head_add(struct head *h, const char *line)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/channels/%llu/typing", (unsigned long long)channel_id);
-    return gh_request(c, "POST", path, NULL, NULL);
+    h->lines[h->count++] = line;
+}
+
+static void head_make(struct gh_context *c, const struct gh_call *call, const char *content_type, struct head *h)
+{
+    static const char *const priorities[] = {[GH_PRIORITY_INTERACTION] = "X-Guildhall-Priority: interaction",
+                                             [GH_PRIORITY_BULK] = "X-Guildhall-Priority: bulk"};
+    head_add(h, c->bot->authorization);
+    if (content_type)
+        head_add(h, content_type);
+    if (call->priority)
+        head_add(h, priorities[call->priority]);
+    if (call->deadline_ms > 0)
+        head_add(h, gh_printf(c, "X-Guildhall-Deadline-Ms: %lld", (long long)call->deadline_ms));
+    if (call->reason) {
+        BUF_AUTO struct buf line = {0};
+        buf_adds(&line, "X-Audit-Log-Reason: ");
+        rest_percent_encode(&line, call->reason);
+        head_add(h, arena_strdup(&c->arena, buf_str(&line)));
+    }
+}
+
+/* --- tried again --- */
+
+static bool repeatable(const char *method, const struct gh_call *call)
+{
+    return call->repeatable || strcmp(method, "GET") == 0 || strcmp(method, "PUT") == 0 ||
+           strcmp(method, "DELETE") == 0;
+}
+
+enum rest_verdict rest_judge(const struct http_result *r, bool may_repeat)
+{
+    struct str proxy = http_result_header(r, "x-guildhall-proxy");
+    if (r->error == -ECANCELED || r->error == -EMSGSIZE)
+        return REST_DONE;
+    if (r->error)
+        return !r->maybe_sent || may_repeat ? REST_AGAIN : REST_DONE;
+    if (str_eq(proxy, STR("not_sent")) || str_eq(proxy, STR("overload")) || str_eq(proxy, STR("stopping")))
+        return REST_AGAIN;
+    return str_eq(proxy, STR("maybe_executed")) && may_repeat ? REST_AGAIN : REST_DONE;
+}
+
+static int call_once(struct gh_context *c, const struct http_call_options *o, bool may_repeat, struct http_result *r)
+{
+    int64_t pause_ms = FIRST_PAUSE_MS;
+    for (int i = 0;; i++, pause_ms *= 2) {
+        (void)http_call_await(c->bot->http, o, r);
+        if (i + 1 == TRIES || rest_judge(r, may_repeat) == REST_DONE)
+            return r->error;
+        metric_add(&repeats, 1);
+        http_result_done(r);
+        co_sleep(pause_ms);
+    }
+}
+
+/* --- the call --- */
+
+int rest_call(struct gh_context *c, const char *method, const char *path, const struct rest_body *body,
+              const struct gh_call *call, struct gh_response *response)
+{
+    static const struct gh_call plain;
+    BUF_AUTO struct buf url = {0};
+    struct head h = {0};
+    struct http_result r;
+    call = call ? call : &plain;
+    head_make(c, call, body->content_type, &h);
+    buf_addf(&url, "%s/v10%s", c->bot->proxy_url, path);
+    if (call->query && *call->query)
+        buf_addf(&url, "%c%s", strchr(path, '?') ? '&' : '?', call->query);
+    struct http_call_options o = {.method = method,
+                                  .url = url.data,
+                                  .headers = h.lines,
+                                  .body = body->bytes,
+                                  .timeout_ms = TIMEOUT_MS,
+                                  .body_max = ANSWER_BYTES_MAX};
+    int error = call_once(c, &o, repeatable(method, call), &r);
+    struct gh_response answer = {.status = error ? 0 : r.status, .body = ""};
+    json_t *json = NULL;
+    if (error == 0) {
+        answer.body = arena_strdup(&c->arena, buf_str(&r.body));
+        if (r.body.len && json_read(buf_str(&r.body), &json, NULL) == 0)
+            answer.json = (struct gh_json *)context_keep(c, json);
+        error = rest_error_of_status(r.status);
+    }
+    http_result_done(&r);
+    metric_add(&calls, answer.status != 0);
+    if (error) {
+        metric_add(&failures, 1);
+        error_keep(c, answer.status, answer.json);
+    }
+    if (response)
+        *response = answer;
+    return error;
+}
+
+int gh_request(struct gh_context *c, const char *method, const char *path, const char *body,
+               struct gh_response *response)
+{
+    struct rest_body b = {.bytes = str_c(body), .content_type = body ? REST_JSON : NULL};
+    return rest_call(c, method, path, &b, NULL, response);
+}
+
+int gh_request_with(struct gh_context *c, const char *method, const char *path, const struct gh_json *body,
+                    const struct gh_call *call, struct gh_response *response)
+{
+    struct rest_body b;
+    BUF_AUTO struct buf bytes = {0};
+    rest_body_make(c, (json_t *)(uintptr_t)body, call, REST_PAYLOAD, &bytes, &b);
+    return rest_call(c, method, path, &b, call, response);
 }

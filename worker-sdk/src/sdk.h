@@ -24,6 +24,7 @@ struct item {
     struct arena arena; /* holds the event's text */
     uint64_t id_hash;   /* of "session:seq"; 0: it has none */
     unsigned partition;
+    uint64_t came_ns; /* when the broker delivered it */
 };
 
 struct handler {
@@ -47,16 +48,19 @@ struct gh_bot {
     struct partitions *partitions;
     struct seen *seen;
     struct http_listener *admin;
+    struct router *router;
+    struct tasks *tasks;
     bool stopping;
     struct loop_timer *late; /* bounds the stop; NULL before it */
 };
 
 struct gh_context {
     struct gh_bot *bot;
-    const struct item *item;
+    const struct item *item; /* NULL: a task's */
     struct arena arena;
-    json_t *roots;  /* an array of what entities point into */
-    unsigned calls; /* HTTP calls so far: part of their nonces */
+    json_t *roots;    /* an array of what entities point into */
+    unsigned calls;   /* messages so far: part of their nonces */
+    unsigned attempt; /* how often the handler has failed with this event */
     struct gh_error error;
 };
 
@@ -86,3 +90,11 @@ int item_handle(struct gh_bot *bot, struct item *item);
 void context_done(struct gh_context *c);
 /* Keeps o for as long as the context lives and gives the reference up. */
 json_t *context_keep(struct gh_context *c, json_t *o);
+
+/* --- tasks.c: what runs beside the events --- */
+struct tasks *tasks_new(struct gh_bot *bot);
+/* Begins what was asked for before the bot ran. */
+void tasks_start(struct tasks *t);
+/* No timer fires any more; done(arg) when the last task has ended. */
+void tasks_stop(struct tasks *t, void (*done)(void *arg), void *arg);
+void tasks_free(struct tasks *t);

@@ -56,14 +56,39 @@ GH_API void gh_on_event(struct gh_bot *bot, const char *type, gh_event_fn fn, vo
 #include <guildhall/events.def>
 
 GH_API struct gh_bot *gh_context_bot(const struct gh_context *c);
+/* NULL in tasks. */
 GH_API const struct gh_event *gh_context_event(const struct gh_context *c);
-/* The bot's own user id. */
+/* How often the event's handler has failed before. */
+GH_API unsigned gh_context_attempt(const struct gh_context *c);
+/* The bot's own user id, and its application's. */
 GH_API uint64_t gh_bot_user_id(const struct gh_bot *bot);
+GH_API uint64_t gh_bot_application_id(const struct gh_bot *bot);
+/* The worker has been asked to stop: long tasks should end. */
+GH_API bool gh_bot_stopping(const struct gh_bot *bot);
 
 /* Waits; other handlers go on. */
 GH_API void gh_sleep_ms(struct gh_context *c, int64_t ms);
+/* Runs fn(arg) on a thread of a small pool and waits for it: for what computes long or blocks. fn may call nothing of
+ * this library. */
+GH_API void gh_work(struct gh_context *c, void (*fn)(void *arg), void *arg);
 /* A copy that lives as long as the handler's call. */
 GH_API char *gh_printf(struct gh_context *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Tasks run beside the events, each in a context of its own; what they return is logged when it is not 0. A stop waits
+ * for them, for 15 s at most. Asked for before gh_bot_run they begin with it. 0, -EAGAIN (1,000 run already),
+ * -ESHUTDOWN (stopping). */
+typedef int (*gh_task_fn)(struct gh_context *c, void *arg);
+GH_API int gh_task(struct gh_bot *bot, gh_task_fn fn, void *arg);
+/* Every `every_ms` (at least 10) from the start on; while a run lasts the next one waits. name NULL: in each worker.
+ * Else once for the whole group, in whichever worker comes first (Redis: gh:<application>:timer:<group>:<name>). */
+GH_API void gh_every(struct gh_bot *bot, const char *name, int64_t every_ms, gh_task_fn fn, void *arg);
+
+/* Structured logs, one line each on standard error: event is a few plain words, fmt writes key=value pairs separated by
+ * blanks (values with blanks as key=\"%s\"). GUILDHALL_LOG_FORMAT=json, GUILDHALL_LOG_LEVEL=debug|info|warn|error. */
+enum gh_level { GH_LOG_DEBUG, GH_LOG_INFO, GH_LOG_WARN, GH_LOG_ERROR };
+GH_API void gh_log(enum gh_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A counter of the bot's own on /metrics: guildhall_worker_bot_total{name="..."}. Few names, of [a-z0-9_]. */
+GH_API void gh_count(const char *name, int64_t by);
 
 GH_END_DECLS
 #endif

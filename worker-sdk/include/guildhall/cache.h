@@ -14,6 +14,9 @@ GH_API const struct gh_member *gh_cache_member(struct gh_context *c, uint64_t gu
 GH_API const struct gh_user *gh_cache_user(struct gh_context *c, uint64_t user_id);
 GH_API const struct gh_message *gh_cache_message(struct gh_context *c, uint64_t guild_id, uint64_t channel_id,
                                                  uint64_t message_id);
+/* All of a guild, in no order. NULL: none there, or Redis unreachable. */
+GH_API const struct gh_channel *gh_cache_channels(struct gh_context *c, uint64_t guild_id, size_t *ret_count);
+GH_API const struct gh_role *gh_cache_roles(struct gh_context *c, uint64_t guild_id, size_t *ret_count);
 
 GH_END_DECLS
 #endif

@@ -5,6 +5,9 @@
 #include <guildhall/bot.h>
 #include <guildhall/cache.h>
 #include <guildhall/entities.h>
+#include <guildhall/helpers.h>
+#include <guildhall/interactions.h>
+#include <guildhall/json.h>
 #include <guildhall/rest.h>
 
 #endif
