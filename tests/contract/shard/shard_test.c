@@ -51,9 +51,10 @@ static void a_gateway_that_does_not_answer_heartbeats_is_left(void)
     begin_live();
     fake.interval_ms = 300;
     fake_cut();
-    WAIT(fake.resumes == 1 && fake.live);
+    WAIT(fake.resumes >= 1 && fake.live);
+    unsigned before = fake.resumes; /* an ACK may have come too late on a busy machine */
     fake.no_ack = true;
-    WAIT(fake.resumes >= 2);
+    WAIT(fake.resumes > before);
     fake.no_ack = false;
     fake.interval_ms = 45000;
     fake_emit(10);
@@ -88,6 +89,8 @@ static void after_a_dead_node_the_shard_is_back_soon(void)
     snprintf(fake.resume_url, sizeof fake.resume_url, "ws://127.0.0.1:1"); /* nobody listens there */
     fake_op(GATEWAY_OP_INVALID_SESSION, "false");                          /* so that it learns the address */
     WAIT(fake.identifies == 2 && fake.live);
+    fake_emit(1);
+    all_came(); /* so that it has read READY */
     snprintf(fake.gateway_url, sizeof fake.gateway_url, "ws://127.0.0.1:1");
     fake.refuse_resume = true;
     fake_cut();
