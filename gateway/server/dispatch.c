@@ -382,6 +382,8 @@ static void guild_event(struct fanout *f)
     }
     if (e->type == EVENT_GUILD_MEMBER_ADD)
         member_joined(t, e);
+    else if (e->type == EVENT_GUILD_MEMBER_UPDATE && e->mention_count)
+        presence_profile_changed(t, e);
     else if (e->type == EVENT_GUILD_MEMBER_REMOVE)
         presence_left(t, guild_state_event_user(e));
 }

@@ -336,6 +336,25 @@ void presence_changed(struct entries_user *u, struct str old, void *topic)
     dispatch_event(t, &e);
 }
 
+void presence_profile_changed(struct topic *t, const struct event *e)
+{
+    const struct entries_user *u = t->standing ? entries_user(&t->standing->kinds[KV_PRESENCE], e->user_id) : NULL;
+    struct str user = json_member(e->data, STR("user"));
+    BUF_AUTO struct buf value = {0}, data = {0};
+
+    if (!user.n || !t->sub_count || t->stale)
+        return;
+    if (u)
+        user_merge(u, &value);
+    presence_write_user(&data, user, t->id, buf_str(&value));
+    struct event update = {.id = snowflake_next(),
+                           .topic = t->id,
+                           .type = EVENT_PRESENCE_UPDATE,
+                           .user_id = e->user_id,
+                           .data = buf_str(&data)};
+    dispatch_event(t, &update);
+}
+
 void presence_left(struct topic *t, uint64_t user_id)
 {
     struct entries_user *u = t->standing ? entries_user(&t->standing->kinds[KV_PRESENCE], user_id) : NULL;

@@ -74,6 +74,8 @@ void presence_tick(struct gateway *g, int64_t now_ms);
 void presence_forget_dirty(struct gateway *g);
 /* The user left the guild: nobody is told that it went offline. */
 void presence_left(struct topic *t, uint64_t user_id);
+/* A member's own name, avatar or the like changed (GUILD_MEMBER_UPDATE): a presence update, too. */
+void presence_profile_changed(struct topic *t, const struct event *e);
 void presence_changed(struct entries_user *u, struct str old, void *topic);
 /* GUILD_CREATE's `presences`, a JSON array. */
 void presence_list_write(const struct sub *sub, struct buf *out);

@@ -68,7 +68,7 @@ void events_channel(struct commit *c, enum event_type type, const struct channel
     guild_event(c, type, ch->guild_id, &b)->channel_id = ch->id;
 }
 
-void events_member(struct commit *c, enum event_type type, const struct member *m)
+struct event *events_member(struct commit *c, enum event_type type, const struct member *m)
 {
     struct buf b = {0};
 
@@ -76,7 +76,9 @@ void events_member(struct commit *c, enum event_type type, const struct member *
     jw_kid(&b, "guild_id", m->guild_id);
     member_write_fields(&b, m, true);
     jw_obj_end(&b);
-    guild_event(c, type, m->guild_id, &b)->user_id = m->user.id;
+    struct event *e = guild_event(c, type, m->guild_id, &b);
+    e->user_id = m->user.id;
+    return e;
 }
 
 void events_member_remove(struct commit *c, uint64_t guild_id, const struct user *u)

@@ -15,7 +15,7 @@ void events_role_delete(struct commit *c, uint64_t guild_id, uint64_t role_id);
 /* CHANNEL_CREATE, _UPDATE or _DELETE of a guild's channel. */
 void events_channel(struct commit *c, enum event_type type, const struct channel *ch);
 /* GUILD_MEMBER_ADD or _UPDATE. */
-void events_member(struct commit *c, enum event_type type, const struct member *m);
+struct event *events_member(struct commit *c, enum event_type type, const struct member *m);
 void events_member_remove(struct commit *c, uint64_t guild_id, const struct user *u);
 /* CONTROL_GUILD_JOINED or _LEFT, to the nodes that hold sessions of the user. */
 void events_guild_control(struct commit *c, enum event_type type, uint64_t user_id, uint64_t guild_id);

@@ -103,16 +103,28 @@ void presence_merge(struct buf *out, const struct str *values, unsigned count)
     jw_obj_end(out);
 }
 
-void presence_write(struct buf *out, uint64_t user_id, uint64_t guild_id, struct str value)
+static void rest_write(struct buf *out, uint64_t guild_id, struct str value)
 {
     const struct str offline = STR("{\"status\":\"offline\",\"client_status\":{},\"activities\":[]}");
 
-    jw_obj(out);
-    jw_kobj(out, "user");
-    jw_kid(out, "id", user_id);
-    jw_obj_end(out);
     if (guild_id)
         jw_kid(out, "guild_id", guild_id);
     json_members_copy(out, value.n ? value : offline, NULL, 0);
     jw_obj_end(out);
+}
+
+void presence_write(struct buf *out, uint64_t user_id, uint64_t guild_id, struct str value)
+{
+    jw_obj(out);
+    jw_kobj(out, "user");
+    jw_kid(out, "id", user_id);
+    jw_obj_end(out);
+    rest_write(out, guild_id, value);
+}
+
+void presence_write_user(struct buf *out, struct str user, uint64_t guild_id, struct str value)
+{
+    jw_obj(out);
+    jw_kraw(out, "user", user);
+    rest_write(out, guild_id, value);
 }

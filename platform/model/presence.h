@@ -23,3 +23,5 @@ void presence_merge(struct buf *out, const struct str *values, unsigned count);
 
 /* The d of PRESENCE_UPDATE. guild_id 0: without, as in lists. value STR_NONE: offline. */
 void presence_write(struct buf *out, uint64_t user_id, uint64_t guild_id, struct str value);
+/* The same with more of the user: a JSON object. */
+void presence_write_user(struct buf *out, struct str user, uint64_t guild_id, struct str value);

@@ -40,9 +40,11 @@ struct event {
     bool topic_is_user;
     uint64_t number; /* within the topic; set by publishing. 0: an event outside the order (typing), may be lost */
     enum event_type type;
-    uint64_t channel_id;      /* 0: none */
-    uint64_t user_id;         /* author or subject: a message's author sees its content without MESSAGE_CONTENT */
-    const uint64_t *mentions; /* users mentioned: they see the content too */
+    uint64_t channel_id; /* 0: none */
+    uint64_t user_id;    /* author or subject: a message's author sees its content without MESSAGE_CONTENT */
+    /* Users mentioned: they see the content too. Of GUILD_MEMBER_UPDATE: the user whose own name, avatar or the like
+     * changed, which makes it a presence update as well. */
+    const uint64_t *mentions;
     unsigned mention_count;
     struct str data; /* JSON object, the dispatch's d */
 };

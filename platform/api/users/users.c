@@ -90,10 +90,20 @@ static enum api_error profile_read(struct api_ctx *x, struct user *u)
     return e == API_OK ? form_result(x) : e;
 }
 
+static bool looks_the_same(const struct user *a, const struct user *b)
+{
+    BUF_AUTO struct buf before = {0}, after = {0};
+
+    user_write(&before, a);
+    user_write(&after, b);
+    return str_eq(buf_str(&before), buf_str(&after));
+}
+
 /* USER_UPDATE to the user's own sessions, GUILD_MEMBER_UPDATE to its guilds. 0 or sql errors. */
-static int user_update_tell(struct api_ctx *x, struct commit *c, const struct user *u)
+static int user_update_tell(struct api_ctx *x, struct commit *c, const struct user *before, const struct user *u)
 {
     struct buf b = {0};
+    bool same = looks_the_same(before, u);
     struct event *e = commit_event(c, EVENT_USER_UPDATE, u->id, true);
     struct member *members;
     unsigned count;
@@ -104,7 +114,9 @@ static int user_update_tell(struct api_ctx *x, struct commit *c, const struct us
     int r = store_user_members(x->ports->db, x->arena, u->id, MEMBER_UPDATES_MAX, &members, &count);
     for (unsigned i = 0; r == 0 && i < count; i++) {
         members[i].user = *u;
-        events_member(c, EVENT_GUILD_MEMBER_UPDATE, &members[i]);
+        struct event *update = events_member(c, EVENT_GUILD_MEMBER_UPDATE, &members[i]);
+        update->mentions = &x->user_id;
+        update->mention_count = !same;
     }
     return r;
 }
@@ -142,6 +154,7 @@ enum api_error user_me_modify(struct api_ctx *x)
 
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_USER);
+    const struct user before = u;
     enum api_error e = profile_read(x, &u);
     if (e == API_OK)
         e = credentials_read(x, &u, &fresh);
@@ -151,7 +164,7 @@ enum api_error user_me_modify(struct api_ctx *x)
     if (fresh.n && (e = password_change(x, &u, fresh, &c)) != API_OK)
         return e;
     store_user_rename(&c, &u);
-    r = user_update_tell(x, &c, &u);
+    r = user_update_tell(x, &c, &before, &u);
     if (r == 0)
         r = commit_run(&c, x->ports);
     if (r == -EEXIST) {

@@ -74,6 +74,31 @@ class Presence(Case):
         self.person("bob", status="idle", activities=[])
         self.assertEqual([e for e in bot.quiet(1.5) if e["t"] == "PRESENCE_UPDATE"], [])
 
+    def test_name_of_a_user(self):
+        alice, bob = self.person("alice"), self.person("bob", status="idle", activities=[])
+        self.seen(alice, "bob", "idle", 60)
+        user = self.seed.users["bob"]
+        self.addCleanup(self.call, self.bob, "PATCH", "/users/@me", {"global_name": None})
+        self.addCleanup(self.call, self.bob, "PATCH", f"/guilds/{self.guild}/members/@me", {"nick": None})
+        begun = len(alice.events)
+
+        def named(packet):
+            return packet["t"] == "PRESENCE_UPDATE" and "username" in packet["d"]["user"]
+
+        for path, body in ((f"/guilds/{self.guild}/members/@me", {"nick": "bobby"}), ("/users/@me", {"locale": "de"})):
+            self.assertEqual(self.call(self.bob, "PATCH", path, body).status, 200)
+        self.assertEqual(self.call(self.bob, "PATCH", "/users/@me", {"global_name": "Bob the Great"}).status, 200)
+        update = alice.until("the new name", named, 60)["d"]
+        self.assertEqual((update["user"]["id"], update["user"]["global_name"]), (user, "Bob the Great"))
+        self.assertEqual((update["status"], update["guild_id"]), ("idle", self.guild))
+        told = [e["d"] for e in alice.events[begun:] if e["t"] == "GUILD_MEMBER_UPDATE" and e["d"]["user"]["id"] == user]
+        self.assertIn("Bob the Great", [member["user"]["global_name"] for member in told])
+        # offline as well
+        bob.socket.send(8, b"\x03\xe8")
+        self.seen(alice, "bob", "offline", 60)
+        self.call(self.bob, "PATCH", "/users/@me", {"global_name": "Bob"})
+        self.assertEqual(self.seen(alice, "bob", "offline", 60)["user"]["global_name"], "Bob")
+
     def test_wrong(self):
         for data in ({"status": "busy"}, {"activities": 1}, {"activities": [{"name": 1}]}):
             with self.subTest(data=data):
