@@ -1,59 +1,8 @@
 /* The guarded script and the words it is called with. Loop thread. */
 #include "cache/batch.h"
 
+#include "cache/script.h"
 #include "platform/base/mem.h"
-
-#define ARGS_FIXED 3
-
-/* KEYS[1] is the version; ARGV: epoch, generation, seq, operations. Answers 1 applied, 0 older than what is there,
- * -1 the epoch is an old one. Numbers stay exact: epochs are milliseconds, generations below 2^53. */
-static const char *const guarded_script =
-    "local v = redis.call('HMGET', KEYS[1], 'e', 'g', 's')\n"
-    "local e, g, s = tonumber(v[1] or 0), tonumber(v[2] or 0), tonumber(v[3] or 0)\n"
-    "local E, G, S = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"
-    "if E < e then return -1 end\n"
-    "if G < g or (G == g and S <= s) then\n"
-    "  if E > e then redis.call('HSET', KEYS[1], 'e', ARGV[1]) end\n"
-    "  return 0\n"
-    "end\n"
-    "local i, n = 4, #ARGV\n"
-    "while i <= n do\n"
-    "  local op, k = ARGV[i], KEYS[tonumber(ARGV[i + 1])]\n"
-    "  if op == 'S' then\n"
-    "    redis.call('HSET', k, ARGV[i + 2], ARGV[i + 3])\n"
-    "    i = i + 4\n"
-    "  elseif op == 'P' then\n"
-    "    if redis.call('HEXISTS', k, ARGV[i + 2]) == 1 then redis.call('HSET', k, ARGV[i + 2], ARGV[i + 3]) end\n"
-    "    i = i + 4\n"
-    "  elseif op == 'D' then\n"
-    "    redis.call('HDEL', k, ARGV[i + 2])\n"
-    "    i = i + 3\n"
-    "  elseif op == 'N' then\n"
-    "    if redis.call('HEXISTS', k, ARGV[i + 2]) == 1 then redis.call('HINCRBY', k, ARGV[i + 2], ARGV[i + 3]) end\n"
-    "    i = i + 4\n"
-    "  elseif op == 'X' then\n"
-    "    redis.call('UNLINK', k)\n"
-    "    i = i + 2\n"
-    "  elseif op == 'M' then\n"
-    "    local o, id = KEYS[tonumber(ARGV[i + 2])], ARGV[i + 3]\n"
-    "    redis.call('HSET', k, id, ARGV[i + 4])\n"
-    "    redis.call('ZADD', o, id, id)\n"
-    "    local over = redis.call('ZCARD', o) - tonumber(ARGV[i + 5])\n"
-    "    if over > 0 then\n"
-    "      local old = redis.call('ZPOPMIN', o, over)\n"
-    "      for j = 1, #old, 2 do redis.call('HDEL', k, old[j]) end\n"
-    "    end\n"
-    "    redis.call('EXPIRE', k, ARGV[i + 6])\n"
-    "    redis.call('EXPIRE', o, ARGV[i + 6])\n"
-    "    i = i + 7\n"
-    "  else\n"
-    "    redis.call('HDEL', k, ARGV[i + 3])\n"
-    "    redis.call('ZREM', KEYS[tonumber(ARGV[i + 2])], ARGV[i + 3])\n"
-    "    i = i + 4\n"
-    "  end\n"
-    "end\n"
-    "redis.call('HSET', KEYS[1], 'e', ARGV[1], 'g', ARGV[2], 's', ARGV[3])\n"
-    "return 1\n";
 
 static void words_add(struct words *w, struct str s)
 {
@@ -86,27 +35,36 @@ struct str batch_id(struct batch *b, uint64_t id)
 static int key_add(struct batch *b, struct buf *key)
 {
     words_add(&b->keys, arena_str(&b->arena, buf_str(key)));
-    buf_done(key);
     return b->keys.count;
 }
 
 void batch_begin(struct batch *b, uint64_t tag, uint64_t epoch, uint64_t generation, uint64_t seq)
 {
-    struct buf key = BUF_INIT(256);
+    struct buf BUF_AUTO key = BUF_INIT(256);
 
     arena_done(&b->arena);
     b->tag = tag;
-    b->keys.count = b->args.count = 0;
+    b->keys.count = b->args.count = b->parts = b->run.key = 0;
+    cache_key_head(&key, b->application, tag);
+    b->head = arena_str(&b->arena, buf_str(&key));
+    buf_clear(&key);
     cache_key_version(&key, b->application, tag);
     key_add(b, &key);
     words_add(&b->args, batch_id(b, epoch));
     words_add(&b->args, batch_id(b, generation));
     words_add(&b->args, batch_id(b, seq));
+    words_add(&b->args, STR(""));
+    words_add(&b->args, b->head);
 }
 
 bool batch_is_empty(const struct batch *b)
 {
-    return b->args.count <= ARGS_FIXED;
+    return b->args.count <= GUARDED_ARGS;
+}
+
+void batch_version_keep(struct batch *b, int ttl_s)
+{
+    b->args.at[3] = batch_id(b, (uint64_t)ttl_s);
 }
 
 void batch_send(struct batch *b, struct redis *r, int timeout_ms, redis_fn fn, void *arg)
@@ -115,51 +73,75 @@ void batch_send(struct batch *b, struct redis *r, int timeout_ms, redis_fn fn, v
 
     for (int i = 0; i < b->args.count; i++)
         words_add(&b->keys, b->args.at[i]);
-    redis_script(r, guarded_script, keys, b->keys.count, b->keys.at, timeout_ms, fn, arg);
+    redis_script(r, cache_guarded_script, keys, b->keys.count, b->keys.at, timeout_ms, fn, arg);
 }
 
 int batch_key(struct batch *b, enum cache_entity e)
 {
-    struct buf key = BUF_INIT(256);
+    struct buf BUF_AUTO key = BUF_INIT(256);
 
     cache_key(&key, b->application, b->tag, e);
     return key_add(b, &key);
 }
 
-int batch_key_messages(struct batch *b, uint64_t channel)
+int batch_key_part(struct batch *b, enum cache_entity e, uint64_t part)
 {
-    struct buf key = BUF_INIT(256);
+    struct buf BUF_AUTO key = BUF_INIT(256);
 
-    cache_key_messages(&key, b->application, b->tag, channel);
+    cache_key_part(&key, b->application, b->tag, e, part);
     return key_add(b, &key);
 }
 
 int batch_key_order(struct batch *b, uint64_t channel)
 {
-    struct buf key = BUF_INIT(256);
+    struct buf BUF_AUTO key = BUF_INIT(256);
 
     cache_key_order(&key, b->application, b->tag, channel);
     return key_add(b, &key);
 }
 
-/* --- operations --- */
+static int key_parts(struct batch *b)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256);
+
+    if (!b->parts) {
+        cache_key_parts(&key, b->application, b->tag);
+        b->parts = key_add(b, &key);
+    }
+    return b->parts;
+}
+
+static void number(struct batch *b, int n)
+{
+    words_add(&b->args, batch_id(b, (uint64_t)n));
+}
 
 static void op(struct batch *b, const char *name, int key)
 {
+    b->run.key = 0;
     words_add(&b->args, str_c(name));
-    words_add(&b->args, batch_id(b, (uint64_t)key));
+    number(b, key);
 }
 
 void batch_set(struct batch *b, int key, struct str field, struct str value)
 {
-    op(b, "S", key);
+    if (b->run.key != key) {
+        op(b, "S", key);
+        b->run.key = key;
+        b->run.count = 0;
+        b->run.at = b->args.count;
+        words_add(&b->args, STR("1"));
+    }
     words_add(&b->args, field);
     words_add(&b->args, value);
+    if (++b->run.count > 1)
+        b->args.at[b->run.at] = batch_id(b, (uint64_t)b->run.count);
 }
 
-void batch_set_present(struct batch *b, int key, struct str field, struct str value)
+void batch_set_where(struct batch *b, int key, struct str where, struct str field, struct str value)
 {
     op(b, "P", key);
+    words_add(&b->args, where);
     words_add(&b->args, field);
     words_add(&b->args, value);
 }
@@ -177,24 +159,113 @@ void batch_add(struct batch *b, int key, struct str field, int by)
     words_add(&b->args, arena_printf(&b->arena, "%d", by));
 }
 
+void batch_set_count(struct batch *b, int key, struct str field, struct str value, int hash, struct str counted, int by)
+{
+    op(b, "I", key);
+    words_add(&b->args, field);
+    words_add(&b->args, value);
+    number(b, hash);
+    words_add(&b->args, counted);
+    words_add(&b->args, arena_printf(&b->arena, "%d", by));
+}
+
+void batch_patch(struct batch *b, int key, struct str field, struct str name, struct str value)
+{
+    op(b, "J", key);
+    words_add(&b->args, field);
+    words_add(&b->args, name);
+    words_add(&b->args, value);
+}
+
 void batch_drop(struct batch *b, int key)
 {
     op(b, "X", key);
 }
 
-void batch_message(struct batch *b, int messages, int order, struct str id, struct str value, int cap, int ttl_s)
+void batch_ids(struct batch *b, int key)
 {
-    op(b, "M", messages);
-    words_add(&b->args, batch_id(b, (uint64_t)order));
-    words_add(&b->args, id);
-    words_add(&b->args, value);
-    words_add(&b->args, batch_id(b, (uint64_t)cap));
-    words_add(&b->args, batch_id(b, (uint64_t)ttl_s));
+    op(b, "C", key);
 }
 
-void batch_message_del(struct batch *b, int messages, int order, struct str id)
+/* --- parts --- */
+
+void batch_part_set(struct batch *b, uint64_t part, int key, struct str field, struct str value)
 {
-    op(b, "R", messages);
-    words_add(&b->args, batch_id(b, (uint64_t)order));
+    int parts = key_parts(b);
+
+    op(b, "F", key);
+    words_add(&b->args, field);
+    words_add(&b->args, value);
+    number(b, parts);
+    words_add(&b->args, batch_id(b, part));
+}
+
+void batch_part_drop(struct batch *b, uint64_t part)
+{
+    op(b, "K", key_parts(b));
+    words_add(&b->args, batch_id(b, part));
+}
+
+void batch_parts_drop(struct batch *b)
+{
+    op(b, "L", key_parts(b));
+}
+
+void batch_threads_drop(struct batch *b, int threads, const struct str *parents, int count)
+{
+    int parts = key_parts(b);
+
+    op(b, "Y", threads);
+    number(b, parts);
+    number(b, count);
+    for (int i = 0; i < count; i++)
+        words_add(&b->args, parents[i]);
+}
+
+/* --- messages --- */
+
+void batch_message(struct batch *b, const struct batch_channel *c, struct str id, struct str value, int cap, int ttl_s)
+{
+    int parts = key_parts(b);
+
+    op(b, "M", c->messages);
+    number(b, c->order);
+    number(b, c->reactions);
+    number(b, parts);
+    words_add(&b->args, batch_id(b, c->id));
     words_add(&b->args, id);
+    words_add(&b->args, value);
+    number(b, cap);
+    number(b, ttl_s);
+}
+
+void batch_message_update(struct batch *b, const struct batch_channel *c, struct str id, struct str value,
+                          struct str reactions)
+{
+    op(b, "U", c->messages);
+    number(b, c->reactions);
+    words_add(&b->args, id);
+    words_add(&b->args, value);
+    words_add(&b->args, reactions.n > 0 ? reactions : STR(""));
+}
+
+void batch_message_del(struct batch *b, const struct batch_channel *c, struct str id)
+{
+    op(b, "R", c->messages);
+    number(b, c->order);
+    number(b, c->reactions);
+    words_add(&b->args, id);
+}
+
+void batch_reaction(struct batch *b, const struct batch_channel *c, struct str id, struct str emoji, int by, bool me,
+                    bool burst, struct str colors)
+{
+    op(b, "A", c->messages);
+    number(b, c->reactions);
+    words_add(&b->args, id);
+    words_add(&b->args, emoji);
+    words_add(&b->args, by > 0 ? STR("1") : by < 0 ? STR("-1") : STR("0"));
+    words_add(&b->args, me ? STR("1") : STR("0"));
+    words_add(&b->args, burst ? STR("1") : STR("0"));
+    words_add(&b->args, colors.n > 0 ? colors : STR(""));
 }

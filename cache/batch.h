@@ -17,27 +17,63 @@ struct batch {
     uint64_t tag; /* the guild, or what stands for it */
     struct arena arena;
     struct words keys, args;
+    struct {
+        int key, count, at; /* the run of batch_set that goes on: its key, its fields, where their number stands */
+    } run;
+    int parts;       /* key of the guild's list of parts; 0: not named yet */
+    struct str head; /* what all keys of the tag begin with */
 };
 
 void batch_done(struct batch *b);
 /* Begins anew; `tag` as in keys.h. */
 void batch_begin(struct batch *b, uint64_t tag, uint64_t epoch, uint64_t generation, uint64_t seq);
 bool batch_is_empty(const struct batch *b);
+/* The version, which guards the keys: kept for ttl_s from now; 0: for good; by default it is left as it is. */
+void batch_version_keep(struct batch *b, int ttl_s);
+/* Answers 1 applied, 0 older than what is there, -1 the epoch is an old one; an array whose first is that, and then ids
+ * (batch_ids). */
 void batch_send(struct batch *b, struct redis *r, int timeout_ms, redis_fn fn, void *arg);
 
 /* Keys, by number. */
 int batch_key(struct batch *b, enum cache_entity e);
-int batch_key_messages(struct batch *b, uint64_t channel);
+int batch_key_part(struct batch *b, enum cache_entity e, uint64_t part);
 int batch_key_order(struct batch *b, uint64_t channel);
 /* The decimal text of an id, as a field's name. */
 struct str batch_id(struct batch *b, uint64_t id);
 
-/* Operations. */
-void batch_set(struct batch *b, int key, struct str field, struct str value);         /* hash field */
-void batch_set_present(struct batch *b, int key, struct str field, struct str value); /* only where it is there */
+/* Operations on hashes. */
+void batch_set(struct batch *b, int key, struct str field, struct str value);
+/* Only where another field is there. */
+void batch_set_where(struct batch *b, int key, struct str where, struct str field, struct str value);
 void batch_del(struct batch *b, int key, struct str field);
 void batch_add(struct batch *b, int key, struct str field, int by); /* a number, only where it is there */
-void batch_drop(struct batch *b, int key);                          /* the whole key */
-/* A message into the hash and its order (sorted by id), the oldest beyond `cap` out, both living ttl_s from now. */
-void batch_message(struct batch *b, int messages, int order, struct str id, struct str value, int cap, int ttl_s);
-void batch_message_del(struct batch *b, int messages, int order, struct str id);
+/* batch_set, and where the field was not there, `by` more in the number `counted` of another hash. */
+void batch_set_count(struct batch *b, int key, struct str field, struct str value, int hash, struct str counted,
+                     int by);
+/* A member of the JSON object that stands in the field, if one does. value: no object and no array. */
+void batch_patch(struct batch *b, int key, struct str field, struct str name, struct str value);
+void batch_drop(struct batch *b, int key); /* the whole key */
+
+/* Keys of channels and threads ("parts"): the script notes them, so that all of a guild's can be found. */
+void batch_part_set(struct batch *b, uint64_t part, int key, struct str field, struct str value);
+void batch_part_drop(struct batch *b, uint64_t part); /* everything of that channel or thread */
+void batch_parts_drop(struct batch *b);               /* of all */
+/* Threads whose parent is among these, with their members; count 0: all. */
+void batch_threads_drop(struct batch *b, int threads, const struct str *parents, int count);
+/* The names of the hash's fields go into the answer. */
+void batch_ids(struct batch *b, int key);
+
+/* What is kept of a channel's messages; keys by number. */
+struct batch_channel {
+    uint64_t id;
+    int messages, order, reactions;
+};
+/* A message into the hash and its order (sorted by id), the oldest beyond `cap` out, all living ttl_s from now. */
+void batch_message(struct batch *b, const struct batch_channel *c, struct str id, struct str value, int cap, int ttl_s);
+/* Only where it is there. reactions: JSON array that takes the place of what was there, or STR_NONE. */
+void batch_message_update(struct batch *b, const struct batch_channel *c, struct str id, struct str value,
+                          struct str reactions);
+void batch_message_del(struct batch *b, const struct batch_channel *c, struct str id);
+/* One reaction more (by 1) or less (-1), or all of that emoji (0). emoji: JSON. colors: JSON array or STR_NONE. */
+void batch_reaction(struct batch *b, const struct batch_channel *c, struct str id, struct str emoji, int by, bool me,
+                    bool burst, struct str colors);

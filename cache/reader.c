@@ -42,11 +42,11 @@ static int hash_field(const struct cache *c, const struct buf *key, uint64_t id,
     return ask_text(c, 3, (struct str[]){STR("HGET"), buf_str(key), str_c(field)}, out);
 }
 
-static int entity(const struct cache *c, uint64_t tag, enum cache_entity e, uint64_t id, struct buf *out)
+int cache_get(const struct cache *c, enum cache_entity e, uint64_t guild_id, uint64_t id, struct buf *out)
 {
     struct buf BUF_AUTO key = BUF_INIT(256);
 
-    cache_key(&key, c->application, tag, e);
+    cache_key(&key, c->application, guild_id, e);
     return hash_field(c, &key, id, out);
 }
 
@@ -56,7 +56,7 @@ int cache_guild(const struct cache *c, uint64_t guild_id, struct buf *out)
     struct buf BUF_AUTO key = BUF_INIT(256);
     struct redis_reply *r;
 
-    cache_key(&key, c->application, guild_id, CACHE_GUILD);
+    cache_key(&key, c->application, guild_id, CACHE_GUILDS);
     int error = ask(c, 2, (struct str[]){STR("HGETALL"), buf_str(&key)}, &r);
     if (error)
         return error;
@@ -86,17 +86,20 @@ int cache_channel(const struct cache *c, uint64_t guild_id, uint64_t channel_id,
 {
     int error = guild_id ? 0 : guild_of_channel(c, channel_id, &guild_id);
 
-    return error ? error : entity(c, guild_id, CACHE_CHANNELS, channel_id, out);
+    if (error)
+        return error;
+    error = cache_get(c, CACHE_CHANNELS, guild_id, channel_id, out);
+    return error == -ENOENT ? cache_get(c, CACHE_THREADS, guild_id, channel_id, out) : error;
 }
 
 int cache_role(const struct cache *c, uint64_t guild_id, uint64_t role_id, struct buf *out)
 {
-    return entity(c, guild_id, CACHE_ROLES, role_id, out);
+    return cache_get(c, CACHE_ROLES, guild_id, role_id, out);
 }
 
 int cache_member(const struct cache *c, uint64_t guild_id, uint64_t user_id, struct buf *out)
 {
-    return entity(c, guild_id, CACHE_MEMBERS, user_id, out);
+    return cache_get(c, CACHE_MEMBERS, guild_id, user_id, out);
 }
 
 int cache_user(const struct cache *c, uint64_t user_id, struct buf *out)
@@ -107,21 +110,21 @@ int cache_user(const struct cache *c, uint64_t user_id, struct buf *out)
     return ask_text(c, 2, (struct str[]){STR("GET"), buf_str(&key)}, out);
 }
 
-int cache_message(const struct cache *c, uint64_t guild_id, uint64_t channel_id, uint64_t message_id, struct buf *out)
+int cache_thread_member(const struct cache *c, uint64_t guild_id, uint64_t thread_id, uint64_t user_id, struct buf *out)
 {
     struct buf BUF_AUTO key = BUF_INIT(256);
 
-    cache_key_messages(&key, c->application, guild_id ? guild_id : channel_id, channel_id);
-    return hash_field(c, &key, message_id, out);
+    cache_key_part(&key, c->application, guild_id, CACHE_THREAD_MEMBERS, thread_id);
+    return hash_field(c, &key, user_id, out);
 }
 
-static int all_values(const struct cache *c, uint64_t guild_id, enum cache_entity e, struct buf *out)
+/* --- lists --- */
+
+static int hash_values(const struct cache *c, const struct buf *key, struct buf *out)
 {
-    struct buf BUF_AUTO key = BUF_INIT(256);
     struct redis_reply *r;
 
-    cache_key(&key, c->application, guild_id, e);
-    int error = ask(c, 2, (struct str[]){STR("HVALS"), buf_str(&key)}, &r);
+    int error = ask(c, 2, (struct str[]){STR("HVALS"), buf_str(key)}, &r);
     if (error)
         return error;
     size_t count = redis_reply_count(r);
@@ -135,15 +138,138 @@ static int all_values(const struct cache *c, uint64_t guild_id, enum cache_entit
     return count ? 0 : -ENOENT;
 }
 
+int cache_list(const struct cache *c, enum cache_entity e, uint64_t guild_id, struct buf *out)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256);
+
+    cache_key(&key, c->application, guild_id, e);
+    return hash_values(c, &key, out);
+}
+
 int cache_channels(const struct cache *c, uint64_t guild_id, struct buf *out)
 {
-    return all_values(c, guild_id, CACHE_CHANNELS, out);
+    return cache_list(c, CACHE_CHANNELS, guild_id, out);
 }
 
 int cache_roles(const struct cache *c, uint64_t guild_id, struct buf *out)
 {
-    return all_values(c, guild_id, CACHE_ROLES, out);
+    return cache_list(c, CACHE_ROLES, guild_id, out);
 }
+
+int cache_thread_members(const struct cache *c, uint64_t guild_id, uint64_t thread_id, struct buf *out)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256);
+
+    cache_key_part(&key, c->application, guild_id, CACHE_THREAD_MEMBERS, thread_id);
+    return hash_values(c, &key, out);
+}
+
+int cache_guilds(const struct cache *c, struct buf *out)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256);
+    struct redis_reply *r;
+
+    cache_key_guilds(&key, c->application);
+    int error = ask(c, 2, (struct str[]){STR("SMEMBERS"), buf_str(&key)}, &r);
+    if (error)
+        return error;
+    size_t count = redis_reply_count(r);
+    for (size_t i = 0; i < count; i++) {
+        buf_adds(out, i ? ",\"" : "[\"");
+        buf_add_str(out, redis_reply_str(redis_reply_at(r, i)));
+        buf_addc(out, '"');
+    }
+    if (count)
+        buf_addc(out, ']');
+    redis_reply_free(r);
+    return count ? 0 : -ENOENT;
+}
+
+/* --- messages: their reactions stand beside them --- */
+
+/* KEYS: messages, reactions, order; ARGV: an id, or "" and how many. Answers message, reactions, message, ... */
+static const char messages_script[] =
+    "local ids = {ARGV[1]}\n"
+    "if ARGV[1] == '' then ids = redis.call('ZREVRANGE', KEYS[3], 0, tonumber(ARGV[2]) - 1) end\n"
+    "local out = {}\n"
+    "for _, id in ipairs(ids) do\n"
+    "  local m = redis.call('HGET', KEYS[1], id)\n"
+    "  if m then\n"
+    "    out[#out + 1] = m\n"
+    "    out[#out + 1] = redis.call('HGET', KEYS[2], id) or ''\n"
+    "  end\n"
+    "end\n"
+    "return out\n";
+
+static void message_add(struct str message, struct str reactions, struct buf *out)
+{
+    if (reactions.n == 0 || message.n < 2) {
+        buf_add_str(out, message);
+        return;
+    }
+    while (message.n > 0 && message.p[message.n - 1] != '}') /* blanks behind it */
+        message.n--;
+    buf_add(out, message.p, message.n - 1);
+    buf_adds(out, message.n > 2 ? ",\"reactions\":" : "\"reactions\":");
+    buf_add_str(out, reactions);
+    buf_addc(out, '}');
+}
+
+static int messages_ask(const struct cache *c, uint64_t guild_id, uint64_t channel_id, struct str id, struct str count,
+                        struct redis_reply **ret)
+{
+    struct buf BUF_AUTO messages = BUF_INIT(256), reactions = BUF_INIT(256), order = BUF_INIT(256);
+    uint64_t tag = guild_id ? guild_id : channel_id;
+    struct redis_reply *r;
+
+    cache_key_part(&messages, c->application, tag, CACHE_MESSAGES, channel_id);
+    cache_key_part(&reactions, c->application, tag, CACHE_REACTIONS, channel_id);
+    cache_key_order(&order, c->application, tag, channel_id);
+    struct str words[] = {buf_str(&messages), buf_str(&reactions), buf_str(&order), id, count};
+    if (redis_script_await(c->redis, messages_script, 3, 5, words, &r) != 0)
+        return -EHOSTDOWN;
+    if (redis_reply_type(r) == REDIS_ARRAY && redis_reply_count(r) > 0) {
+        *ret = r;
+        return 0;
+    }
+    int error = redis_reply_type(r) == REDIS_ERROR ? -EHOSTDOWN : -ENOENT;
+    redis_reply_free(r);
+    return error;
+}
+
+int cache_message(const struct cache *c, uint64_t guild_id, uint64_t channel_id, uint64_t message_id, struct buf *out)
+{
+    struct redis_reply *r;
+    char id[24];
+
+    snprintf(id, sizeof(id), "%llu", (unsigned long long)message_id);
+    int error = messages_ask(c, guild_id, channel_id, str_c(id), STR("0"), &r);
+    if (error)
+        return error;
+    message_add(redis_reply_str(redis_reply_at(r, 0)), redis_reply_str(redis_reply_at(r, 1)), out);
+    redis_reply_free(r);
+    return 0;
+}
+
+int cache_messages(const struct cache *c, uint64_t guild_id, uint64_t channel_id, unsigned count, struct buf *out)
+{
+    struct redis_reply *r;
+    char text[24];
+
+    snprintf(text, sizeof(text), "%u", count);
+    int error = count ? messages_ask(c, guild_id, channel_id, STR(""), str_c(text), &r) : -ENOENT;
+    if (error)
+        return error;
+    for (size_t i = 0; i + 1 < redis_reply_count(r); i += 2) {
+        buf_addc(out, i ? ',' : '[');
+        message_add(redis_reply_str(redis_reply_at(r, i)), redis_reply_str(redis_reply_at(r, i + 1)), out);
+    }
+    buf_addc(out, ']');
+    redis_reply_free(r);
+    return 0;
+}
+
+/* --- how far it is --- */
 
 int cache_marker(const struct cache *c, unsigned shard, unsigned shard_count, struct cache_marker *ret)
 {
@@ -165,4 +291,14 @@ int cache_marker(const struct cache *c, unsigned shard, unsigned shard_count, st
     snprintf(ret->session, sizeof(ret->session), "%.*s", STR_ARG(session));
     redis_reply_free(r);
     return 0;
+}
+
+int cache_seen(const struct cache *c, unsigned shard, unsigned shard_count, const char *session, uint64_t seq)
+{
+    struct cache_marker m;
+    int error = cache_marker(c, shard, shard_count, &m);
+
+    if (error)
+        return error == -ENOENT ? 0 : error;
+    return m.seq >= seq && strcmp(m.session, session) == 0;
 }

@@ -1,9 +1,11 @@
 /* The cache's writer: applies a shard's dispatches, in order, to Redis. What belongs to a guild is guarded by the
  * event's place (epoch, generation, seq), so that an older event never overwrites what a newer one wrote; users span
- * shards, there the last write wins. Values are the bytes that came from the gateway. Loop thread only. */
+ * shards, there the last write wins. Values are the bytes that came from the gateway, or the fields chosen of them.
+ * Loop thread only. */
 #pragma once
 
 #include "cache/keys.h"
+#include "cache/selection.h"
 #include "platform/io/redis.h"
 
 struct cache_writer;
@@ -12,6 +14,9 @@ struct cache_writer_options {
     struct redis *redis;
     uint64_t application;
     uint32_t intents;
+    const struct cache_selection *selection; /* NULL: all that the intents bring. Borrowed for the writer's life */
+    int messages;                            /* kept of a channel; 0: LIMIT_CACHE_MESSAGES */
+    int message_ttl_s;                       /* 0: LIMIT_CACHE_MESSAGE_TTL_S */
 };
 struct cache_writer *cache_writer_new(const struct cache_writer_options *o);
 void cache_writer_free(struct cache_writer *w); /* nothing may be under way */
@@ -35,6 +40,9 @@ bool cache_write(struct cache_writer *w, struct str type, struct str data, const
 /* So much is under way to Redis that the next event had better wait. */
 bool cache_writer_busy(const struct cache_writer *w);
 
-/* Everything up to `at` of the shard's session is in the cache. */
+/* Nothing is under way. */
+bool cache_writer_idle(const struct cache_writer *w);
+
+/* Everything up to `at` of the shard's session is in the cache. An older place than the one marked is ignored. */
 void cache_mark(struct cache_writer *w, unsigned shard, unsigned shard_count, struct str session,
                 const struct cache_place *at);

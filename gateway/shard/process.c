@@ -37,6 +37,7 @@ struct process {
     struct redis *redis;
     struct amqp_publisher *publisher;
     struct cache_writer *cache;
+    struct cache_selection selection;
     struct commands *commands;
     struct broker_topology topology;
     struct share *share;
@@ -144,7 +145,12 @@ static void share_begin(struct process *p)
                                                           .shard_count = p->shard_count,
                                                           .publisher = p->publisher},
                                &err);
-    p->cache = cache_writer_new(&(struct cache_writer_options){p->redis, p->upstream.application, p->o.intents});
+    p->cache = cache_writer_new(&(struct cache_writer_options){.redis = p->redis,
+                                                               .application = p->upstream.application,
+                                                               .intents = p->o.intents,
+                                                               .selection = &p->selection,
+                                                               .messages = p->o.cache_messages,
+                                                               .message_ttl_s = p->o.cache_message_ttl_s});
     snprintf(p->group, sizeof(p->group), "gh:%llu:shards:%u", application, p->shard_count);
     struct share_options o = {.redis = p->redis,
                               .name = p->group,
@@ -222,8 +228,10 @@ struct process *process_new(const struct process_options *o, struct buf *err)
     char host[40] = "";
 
     p->o = *o;
-    p->redis = redis_new(o->redis_url, err);
+    if (cache_selection_read(&p->selection, o->cache, err) == 0)
+        p->redis = redis_new(o->redis_url, err);
     if (!p->redis) {
+        cache_selection_done(&p->selection);
         mem_free(p);
         return NULL;
     }
@@ -265,6 +273,7 @@ void process_free(struct process *p)
         amqp_publisher_free(p->publisher);
     if (p->cache)
         cache_writer_free(p->cache);
+    cache_selection_done(&p->selection);
     redis_free(p->redis);
     http_client_free(p->upstream.client);
     broker_topology_done(&p->topology);

@@ -10,6 +10,8 @@ struct process_options {
     const char *upstream, *upstream_ca; /* ca NULL: the system's */
     const char *token, *redis_url, *amqp_url;
     const char *worker_groups; /* comma-separated: whose queues are declared, so that nothing is lost before they run */
+    const char *cache;         /* cache/selection.h */
+    int cache_messages, cache_message_ttl_s;
     uint32_t intents;
     unsigned shard_count; /* 0: what the upstream recommends */
     unsigned shards_max;
