@@ -19,6 +19,7 @@ enum limiter_verdict {
     LIMITER_TOKEN_LOCKED, /* the token got 401: nothing is sent until it is unlocked */
     LIMITER_GUARD,        /* too many invalid requests from this address: nothing is sent for wait_ms */
     LIMITER_FULL,         /* more buckets than the process may hold */
+    LIMITER_MOVED,        /* the key's bucket_id is another one by now: ask with that */
 };
 
 struct limiter_grant {
@@ -47,7 +48,7 @@ struct limiter_ops {
     /* Appends the id of the bucket the key belongs to as far as is known now; it changes when the route's bucket hash
      * is learned, and then stays. */
     void (*bucket_id)(struct limiter *l, const struct limiter_key *key, struct buf *out);
-    /* Asks for 1..want permits of the bucket. */
+    /* Asks for 1..want permits of the bucket. done may be called before it returns. */
     void (*acquire)(struct limiter *l, struct str bucket_id, const struct limiter_key *key, unsigned want,
                     limiter_fn done, void *arg);
     /* What became of one permit of that bucket; each is reported once. */
@@ -57,18 +58,13 @@ struct limiter_ops {
     void (*block)(struct limiter *l, struct str bucket_id, int64_t wait_ms);
     /* The least time until the n-th request from now may leave, as far as is known; 0: perhaps at once. */
     int64_t (*estimate_ms)(struct limiter *l, struct str bucket_id, unsigned n);
-    /* The token may be used again. -ENOENT: it was not locked. */
+    /* The token may be used again. -ENOENT: it was not locked. -EHOSTDOWN: the others cannot be told. May await. */
     int (*unlock)(struct limiter *l, struct str token);
+    /* New limits, from the next permit on; as in limiter_local_options. */
+    void (*configure)(struct limiter *l, int global_per_second, int invalid_max);
     void (*stats)(struct limiter *l, struct limiter_stats *ret);
     void (*free)(struct limiter *l);
 };
 struct limiter {
     const struct limiter_ops *ops;
 };
-
-struct limiter_local_options {
-    int global_per_second; /* for each token; 0: no limit */
-    int invalid_max;       /* in 10 minutes; 0: no guard */
-    int64_t (*now_ms)(void);
-};
-struct limiter *limiter_local_new(const struct limiter_local_options *o);

@@ -1,16 +1,15 @@
 /* The limiter of one process. Loop thread; at most LIMIT_PROXY_BUCKETS buckets and LIMIT_PROXY_TOKENS tokens, idle ones
  * are forgotten. */
-#include "rest-proxy/limiter.h"
+#include "rest-proxy/limiter_local.h"
 
 #include "platform/base/check.h"
 #include "platform/base/limits.h"
 #include "platform/base/map.h"
 #include "platform/base/mem.h"
+#include "rest-proxy/guard.h"
 #include <errno.h>
 
 #define GLOBAL_WINDOW_MS  1000
-#define INVALID_SLOT_MS   10000
-#define INVALID_SLOTS     60 /* 10 minutes */
 #define IDLE_FORGET_MS    60000
 #define SWEEP_INTERVAL_MS 15000
 
@@ -25,6 +24,7 @@ struct token {
     int in_flight;         /* what counts against the global limit */
     int permits;           /* all */
     unsigned first, count; /* ring of times at which slots come free */
+    unsigned size;
     int64_t *free_at_ms;
     int64_t blocked_until_ms, used_ms;
     bool locked;
@@ -36,9 +36,9 @@ struct local {
     struct smap buckets; /* id -> struct bucket */
     struct smap hashes;  /* token and template -> char *, the bucket hash */
     struct smap tokens;  /* token -> struct token */
-    int invalid[INVALID_SLOTS];
-    int64_t invalid_slot; /* the newest slot's number since the clock's start */
-    int invalid_sum, in_flight;
+    struct guard invalid;
+    struct window_share share;
+    int in_flight;
     int64_t swept_ms;
 };
 
@@ -67,39 +67,13 @@ static void local_bucket_id(struct limiter *l, const struct limiter_key *key, st
 
 /* --- the guard against invalid requests --- */
 
-static void invalid_advance(struct local *s, int64_t now_ms)
-{
-    int64_t slot = now_ms / INVALID_SLOT_MS;
-
-    while (s->invalid_slot < slot) {
-        if (slot - s->invalid_slot > INVALID_SLOTS)
-            s->invalid_slot = slot - INVALID_SLOTS;
-        s->invalid_slot++;
-        int *cell = &s->invalid[s->invalid_slot % INVALID_SLOTS];
-        s->invalid_sum -= *cell;
-        *cell = 0;
-    }
-}
-
-static void invalid_count(struct local *s, int64_t now_ms)
-{
-    invalid_advance(s, now_ms);
-    s->invalid[s->invalid_slot % INVALID_SLOTS]++;
-    s->invalid_sum++;
-}
-
 /* 0, or how long to send nothing: whatever is in flight may turn out invalid, too. */
 static int64_t invalid_wait_ms(struct local *s, int64_t now_ms)
 {
     if (s->o.invalid_max == 0)
         return 0;
-    invalid_advance(s, now_ms);
-    if (s->invalid_sum + s->in_flight < s->o.invalid_max || s->invalid_sum == 0)
-        return 0;
-    for (int64_t slot = s->invalid_slot - INVALID_SLOTS + 1; slot <= s->invalid_slot; slot++)
-        if (slot >= 0 && s->invalid[slot % INVALID_SLOTS] > 0)
-            return (slot + INVALID_SLOTS) * INVALID_SLOT_MS - now_ms;
-    return INVALID_SLOT_MS;
+    int sum = guard_sum(&s->invalid, now_ms);
+    return sum == 0 || sum + s->in_flight < s->o.invalid_max ? 0 : guard_wait_ms(&s->invalid, now_ms);
 }
 
 /* --- tokens --- */
@@ -110,16 +84,31 @@ static void token_free(struct token *t)
     mem_free(t);
 }
 
+/* The limit may have changed: the ring keeps its newest entries. */
+static void token_resize(struct token *t, unsigned size)
+{
+    int64_t *ring = size ? mem_zalloc(sizeof(int64_t) * size) : NULL;
+    unsigned keep = t->count < size ? t->count : size;
+
+    for (unsigned i = 0; i < keep; i++)
+        ring[i] = t->free_at_ms[(t->first + t->count - keep + i) % t->size];
+    mem_free(t->free_at_ms);
+    t->free_at_ms = ring;
+    t->first = 0;
+    t->count = keep;
+    t->size = size;
+}
+
 static struct token *token_get(struct local *s, struct str name, int64_t now_ms)
 {
     struct token *t = smap_get(&s->tokens, name);
 
     if (!t && s->tokens.count < LIMIT_PROXY_TOKENS) {
         t = MEM_NEW(struct token);
-        if (s->o.global_per_second)
-            t->free_at_ms = mem_zalloc(sizeof(int64_t) * (size_t)s->o.global_per_second);
         smap_put(&s->tokens, name, t);
     }
+    if (t && t->size != (unsigned)s->o.global_per_second)
+        token_resize(t, (unsigned)s->o.global_per_second);
     if (t)
         t->used_ms = now_ms;
     return t;
@@ -130,31 +119,32 @@ static int64_t token_take(const struct local *s, struct token *t, int64_t now_ms
 {
     if (t->blocked_until_ms > now_ms)
         return t->blocked_until_ms - now_ms;
-    unsigned limit = (unsigned)s->o.global_per_second;
-    if (limit == 0)
+    if (t->size == 0) {
+        t->in_flight++;
         return 0;
+    }
     while (t->count > 0 && t->free_at_ms[t->first] <= now_ms) {
-        t->first = (t->first + 1) % limit;
+        t->first = (t->first + 1) % t->size;
         t->count--;
     }
-    if ((unsigned)t->in_flight + t->count >= limit)
+    unsigned share = t->size / (unsigned)s->share.count;
+    if ((unsigned)t->in_flight + t->count >= (share ? share : 1))
         return t->count > 0 ? t->free_at_ms[t->first] - now_ms : -1;
     t->in_flight++;
     return 0;
 }
 
-static void token_give_back(const struct local *s, struct token *t, int64_t now_ms, bool used)
+static void token_give_back(struct token *t, int64_t now_ms, bool used)
 {
-    unsigned limit = (unsigned)s->o.global_per_second;
-
-    if (limit == 0)
-        return;
     CHECK(t->in_flight > 0);
     t->in_flight--;
-    if (used) {
-        CHECK(t->count < limit);
-        t->free_at_ms[(t->first + t->count++) % limit] = now_ms + GLOBAL_WINDOW_MS;
+    if (!used || t->size == 0)
+        return;
+    if (t->count == t->size) { /* others granted more than is known here */
+        t->first = (t->first + 1) % t->size;
+        t->count--;
     }
+    t->free_at_ms[(t->first + t->count++) % t->size] = now_ms + GLOBAL_WINDOW_MS;
 }
 
 /* --- buckets --- */
@@ -203,10 +193,10 @@ static struct limiter_grant acquire_one(struct local *s, struct bucket *b, struc
         return (struct limiter_grant){.verdict = LIMITER_TOKEN_LOCKED};
     if ((wait = invalid_wait_ms(s, now)) != 0)
         return (struct limiter_grant){.verdict = LIMITER_GUARD, .wait_ms = wait};
-    if ((wait = window_take(&b->window, now)) != 0)
+    if ((wait = window_take_share(&b->window, now, s->share)) != 0)
         return (struct limiter_grant){.verdict = LIMITER_WAIT, .wait_ms = wait};
     if (global && (wait = token_take(s, t, now)) != 0) {
-        window_returned(&b->window);
+        window_unused(&b->window);
         return (struct limiter_grant){.verdict = LIMITER_WAIT_GLOBAL, .wait_ms = wait};
     }
     s->in_flight++;
@@ -231,9 +221,14 @@ static void local_acquire(struct limiter *l, struct str bucket_id, const struct 
     done(&g, arg);
 }
 
-static bool is_invalid(const struct limiter_outcome *o)
+bool limiter_outcome_is_invalid(const struct limiter_outcome *o)
 {
     return o->status == 401 || o->status == 403 || (o->status == 429 && o->scope != LIMITER_SCOPE_SHARED);
+}
+
+bool limiter_outcome_locks(const struct limiter_outcome *o, const struct limiter_key *key)
+{
+    return o->kind == LIMITER_ANSWERED && o->status == 401 && key->token.n > 0 && !key->route.global_exempt;
 }
 
 static void hash_learn(struct local *s, const struct limiter_key *key, struct str hash)
@@ -274,15 +269,17 @@ static void answered(struct local *s, struct bucket *from, const struct limiter_
         b = bucket_get(s, buf_str(&id), now);
         b = b ? b : from;
     }
+    if (b != from)
+        b->window.used++;
     window_returned(&from->window);
     window_learn(&b->window, now, &o->answer);
     struct token *t = token_get(s, key->token, now);
     if (o->status == 429)
         limited(s, b, t, o);
-    if (o->status == 401 && key->token.n > 0 && !key->route.global_exempt)
+    if (limiter_outcome_locks(o, key))
         t->locked = true;
-    if (is_invalid(o))
-        invalid_count(s, now);
+    if (limiter_outcome_is_invalid(o))
+        guard_add(&s->invalid, now, 0, 1);
 }
 
 static void local_report(struct limiter *l, struct str bucket_id, const struct limiter_key *key,
@@ -296,9 +293,9 @@ static void local_report(struct limiter *l, struct str bucket_id, const struct l
     s->in_flight--;
     t->permits--;
     if (!key->route.global_exempt)
-        token_give_back(s, t, s->o.now_ms(), o->kind != LIMITER_UNUSED);
+        token_give_back(t, s->o.now_ms(), o->kind != LIMITER_UNUSED);
     if (o->kind == LIMITER_UNUSED)
-        window_returned(&b->window);
+        window_unused(&b->window);
     else if (o->kind == LIMITER_LOST)
         window_lost(&b->window, s->o.now_ms());
     else
@@ -340,11 +337,74 @@ static void local_stats(struct limiter *l, struct limiter_stats *ret)
     const struct token *t;
     struct str key;
 
-    invalid_advance(s, s->o.now_ms());
-    *ret = (struct limiter_stats){
-        .buckets = s->buckets.count, .tokens = s->tokens.count, .invalid_requests = (uint64_t)s->invalid_sum};
+    *ret = (struct limiter_stats){.buckets = s->buckets.count,
+                                  .tokens = s->tokens.count,
+                                  .invalid_requests = (uint64_t)guard_sum(&s->invalid, s->o.now_ms())};
     for (size_t i = 0; (t = smap_next(&s->tokens, &i, &key)) != NULL;)
         ret->tokens_locked += t->locked;
+}
+
+static void local_configure(struct limiter *l, int global_per_second, int invalid_max)
+{
+    struct local *s = (struct local *)l;
+
+    s->o.global_per_second = global_per_second;
+    s->o.invalid_max = invalid_max;
+}
+
+/* --- as a mirror --- */
+
+bool limiter_local_charge(struct limiter *l, struct str bucket_id, const struct limiter_key *key, unsigned n)
+{
+    struct local *s = (struct local *)l;
+    int64_t now = s->o.now_ms();
+
+    if (now - s->swept_ms > SWEEP_INTERVAL_MS)
+        sweep(s, now);
+    struct bucket *b = bucket_get(s, bucket_id, now);
+    struct token *t = token_get(s, key->token, now);
+    if (!b || !t)
+        return false;
+    window_charge(&b->window, now, (int)n);
+    t->locked = false;
+    t->permits += (int)n;
+    if (!key->route.global_exempt)
+        t->in_flight += (int)n;
+    s->in_flight += (int)n;
+    return true;
+}
+
+void limiter_local_share(struct limiter *l, int count, int number)
+{
+    struct local *s = (struct local *)l;
+
+    CHECK(count >= 1 && number >= 0 && number < count);
+    s->share = (struct window_share){count, number};
+}
+
+void limiter_local_learn_hash(struct limiter *l, const struct limiter_key *key, struct str hash)
+{
+    hash_learn((struct local *)l, key, hash);
+}
+
+const struct window *limiter_local_window(struct limiter *l, struct str bucket_id)
+{
+    const struct bucket *b = smap_get(&((struct local *)l)->buckets, bucket_id);
+
+    return b ? &b->window : NULL;
+}
+
+void limiter_local_each_open(struct limiter *l, void (*fn)(struct str bucket_id, const struct window *w, void *arg),
+                             void *arg)
+{
+    struct local *s = (struct local *)l;
+    int64_t now = s->o.now_ms();
+    const struct bucket *b;
+    struct str id;
+
+    for (size_t i = 0; (b = smap_next(&s->buckets, &i, &id)) != NULL;)
+        if (b->window.known && b->window.open && b->window.reset_at_ms > now)
+            fn(id, &b->window, arg);
 }
 
 static void local_free(struct limiter *l)
@@ -375,13 +435,15 @@ struct limiter *limiter_local_new(const struct limiter_local_options *o)
         .estimate_ms = local_estimate_ms,
         .unlock = local_unlock,
         .stats = local_stats,
+        .configure = local_configure,
         .free = local_free,
     };
     struct local *s = MEM_NEW(struct local);
 
     s->base.ops = &ops;
     s->o = *o;
-    s->invalid_slot = o->now_ms() / INVALID_SLOT_MS;
+    guard_init(&s->invalid, o->now_ms());
+    s->share = (struct window_share){1, 0};
     s->swept_ms = o->now_ms();
     return &s->base;
 }

@@ -29,6 +29,23 @@ static void on_signal(void *arg)
     proxy_stop(proxy, STOP_GRACE_MS, on_stopped, NULL);
 }
 
+/* SIGHUP: what is read again is what --help says so of, from the file. */
+static void on_hangup(void *arg)
+{
+    struct buf BUF_AUTO err = BUF_INIT(1024);
+
+    (void)arg;
+    if (stopping)
+        return;
+    if (settings_reload(&err) != 0) {
+        LOG_ERROR("settings refused", "why=\"%.*s\"", STR_ARG(buf_str(&err)));
+        return;
+    }
+    proxy_configure(proxy, (int)setting_int(SETTING_global_limit), (int)setting_int(SETTING_invalid_limit));
+    LOG_INFO("settings read again", "global_limit=%lld invalid_limit=%lld",
+             (long long)setting_int(SETTING_global_limit), (long long)setting_int(SETTING_invalid_limit));
+}
+
 static bool is_running(void *arg)
 {
     (void)arg;
@@ -48,10 +65,13 @@ int proxy_main(void)
 {
     struct buf BUF_AUTO err = BUF_INIT(1024);
     const char *admin_listen_on = setting_str(SETTING_admin_listen), *ca = setting_str(SETTING_upstream_ca);
+    const char *redis_url = setting_str(SETTING_redis_url);
     struct proxy_options o = {
         .listen = setting_str(SETTING_listen),
         .upstream = setting_str(SETTING_upstream),
         .upstream_ca = *ca ? ca : NULL,
+        .redis_url = *redis_url ? redis_url : NULL,
+        .egress = setting_str(SETTING_egress),
         .global_per_second = (int)setting_int(SETTING_global_limit),
         .invalid_max = (int)setting_int(SETTING_invalid_limit),
     };
@@ -64,6 +84,7 @@ int proxy_main(void)
     LOG_INFO("ready", "upstream=%s port=%d", o.upstream, proxy_port(proxy));
     print_ready();
     loop_on_signal(on_signal, NULL);
+    loop_on_hangup(on_hangup, NULL);
     loop_run();
     return 0;
 }

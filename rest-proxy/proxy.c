@@ -8,7 +8,10 @@
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
 #include "platform/io/admin.h"
+#include "platform/io/co.h"
 #include "platform/io/loop.h"
+#include "rest-proxy/limiter_local.h"
+#include "rest-proxy/limiter_redis.h"
 #include "rest-proxy/scheduler.h"
 #include "rest-proxy/upstream.h"
 #include <errno.h>
@@ -17,6 +20,7 @@
 #include <stdio.h>
 
 #define DEADLINE_HEADER "x-guildhall-deadline-ms"
+#define PRIORITY_HEADER "x-guildhall-priority"
 #define DEADLINE_MAX_MS (24 * 3600 * 1000)
 #define STATS_EVERY_MS  1000
 
@@ -36,6 +40,8 @@ struct proxy {
 METRIC_DEFINE_BY(metric_requests, METRIC_COUNTER, "guildhall_proxy_requests_total", "code", "Answers by status class");
 METRIC_DEFINE_BY(metric_429, METRIC_COUNTER, "guildhall_proxy_upstream_429_total", "scope",
                  "429 answers of the upstream by scope");
+METRIC_DEFINE_BY(metric_wait, METRIC_HISTOGRAM, "guildhall_proxy_queue_wait_seconds", "group",
+                 "Time from arrival to permit by group of routes");
 METRIC_DEFINE(metric_lost, METRIC_COUNTER, "guildhall_proxy_upstream_lost_total", "Calls without an answer");
 METRIC_DEFINE(metric_buckets, METRIC_GAUGE, "guildhall_proxy_buckets", "Buckets remembered");
 METRIC_DEFINE(metric_locked, METRIC_GAUGE, "guildhall_proxy_tokens_locked", "Tokens locked after a 401");
@@ -148,6 +154,32 @@ static struct str token_hash(struct arena *a, struct str authorization)
     return str_c(hex);
 }
 
+/* The series of each group, found once. */
+static struct metric *wait_metric(const struct route *r)
+{
+    static struct metric *series[ROUTE_GROUPS];
+    enum route_group g = route_group(r);
+    char labels[40];
+
+    if (!series[g]) {
+        snprintf(labels, sizeof(labels), "group=\"%s\"", route_group_name(g));
+        series[g] = metric_with(&metric_wait, labels);
+    }
+    return series[g];
+}
+
+/* Interactions must be answered within three seconds, so they go first unless told otherwise. */
+static enum job_priority priority_of(struct str header, const struct route *r)
+{
+    if (str_eq_nocase(header, STR("high")))
+        return PRIORITY_HIGH;
+    if (str_eq_nocase(header, STR("low")))
+        return PRIORITY_LOW;
+    if (str_eq_nocase(header, STR("normal")))
+        return PRIORITY_NORMAL;
+    return r->global_exempt ? PRIORITY_HIGH : PRIORITY_NORMAL;
+}
+
 static void call_prepare(struct call *c)
 {
     struct arena *a = &c->req->arena;
@@ -157,6 +189,8 @@ static void call_prepare(struct call *c)
     c->job.key.token = token_hash(a, http_request_header(c->req, "authorization"));
     route_parse(str_c(http_method_name(c->req->method)), (struct str){c->req->path.p + 4, c->req->path.n - 4},
                 clock_wall_ms(), a, &c->job.key.route);
+    c->job.priority = priority_of(http_request_header(c->req, PRIORITY_HEADER), &c->job.key.route);
+    c->job.wait = wait_metric(&c->job.key.route);
     c->job.gone = call_gone;
     c->job.gone_arg = c;
     if (deadline.n > 0 && str_to_u64(deadline, &ms) == 0 && ms <= DEADLINE_MAX_MS)
@@ -232,10 +266,17 @@ static void unlock(struct proxy *p, struct http_request *req, struct http_respon
 
     if (req->method != HTTP_METHOD_POST)
         refuse(res, 405, "method", "405: Method Not Allowed");
-    else if (p->limiter->ops->unlock(p->limiter, token) != 0)
-        refuse(res, 404, "not_locked", "No lock on this token");
     else
-        res->status = 204;
+        switch (p->limiter->ops->unlock(p->limiter, token)) {
+        case 0:
+            res->status = 204;
+            break;
+        case -ENOENT:
+            refuse(res, 404, "not_locked", "No lock on this token");
+            break;
+        default:
+            refuse(res, 503, "alone", "The other rest-proxies cannot be told: Redis cannot be reached");
+        }
 }
 
 static void handle(struct http_request *req, struct http_response *res, void *arg)
@@ -286,14 +327,28 @@ static void proxy_free(void *arg)
     mem_free(p);
 }
 
+static struct limiter *limiter_make(const struct proxy_options *o, struct buf *err)
+{
+    struct limiter_local_options local = {o->global_per_second, o->invalid_max, clock_mono_ms};
+    struct limiter_redis_options shared = {.url = o->redis_url,
+                                           .egress = o->egress,
+                                           .global_per_second = o->global_per_second,
+                                           .invalid_max = o->invalid_max,
+                                           .now_ms = clock_mono_ms};
+
+    return o->redis_url ? limiter_redis_new(&shared, err) : limiter_local_new(&local);
+}
+
 int proxy_start(const struct proxy_options *o, struct proxy **ret, struct buf *err)
 {
-    struct proxy *p = MEM_NEW(struct proxy);
-    struct limiter_local_options lo = {o->global_per_second, o->invalid_max, clock_mono_ms};
+    struct limiter *limiter = limiter_make(o, err);
     struct http_client_options co = {.ca_file = o->upstream_ca, .user_agent = NULL, .connections_per_host_max = 256};
 
+    if (!limiter)
+        return -EINVAL;
+    struct proxy *p = MEM_NEW(struct proxy);
     p->o = *o;
-    p->limiter = limiter_local_new(&lo);
+    p->limiter = limiter;
     p->scheduler = scheduler_new(p->limiter);
     p->client = http_client_new(&co);
     p->stats = loop_timer_new(on_stats, p);
@@ -314,16 +369,35 @@ int proxy_port(const struct proxy *p)
     return http_listener_port(p->listener);
 }
 
-static void on_stopped(void *arg)
+void proxy_configure(struct proxy *p, int global_per_second, int invalid_max)
+{
+    p->o.global_per_second = global_per_second;
+    p->o.invalid_max = invalid_max;
+    p->limiter->ops->configure(p->limiter, global_per_second, invalid_max);
+}
+
+static void stop_end(void *arg)
 {
     struct proxy *p = arg;
     void (*stopped)(void *) = p->stopped;
     void *stopped_arg = p->stopped_arg;
 
+    if (p->o.redis_url)
+        limiter_redis_leave(p->limiter);
     p->over = true;
     if (p->running == 0)
         proxy_free(p);
     stopped(stopped_arg);
+}
+
+static void on_stopped(void *arg)
+{
+    struct proxy *p = arg;
+
+    if (co_spawn(stop_end, p) == 0)
+        return;
+    p->o.redis_url = NULL; /* without a coroutine Redis cannot be told */
+    stop_end(p);
 }
 
 void proxy_stop(struct proxy *p, int64_t grace_ms, void (*done)(void *arg), void *arg)

@@ -141,3 +141,45 @@ void route_parse(struct str method, struct str path, int64_t wall_ms, struct are
     ret->global_exempt = is_interaction(&s);
     ret->idempotent = str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")) || str_eq(method, STR("OPTIONS"));
 }
+
+/* The first that matches counts. */
+static const struct {
+    enum route_group group;
+    const char *name;
+    const char *starts;
+    const char *contains; /* NULL: anything */
+} groups[ROUTE_GROUPS] = {
+    {ROUTE_INTERACTIONS, "interactions", "/interactions", NULL},
+    {ROUTE_REACTIONS, "reactions", "/channels/", "/reactions"},
+    {ROUTE_MESSAGES, "messages", "/channels/", "/messages"},
+    {ROUTE_CHANNELS, "channels", "/channels", NULL},
+    {ROUTE_MEMBERS, "members", "/guilds/", "/members"},
+    {ROUTE_GUILDS, "guilds", "/guilds", NULL},
+    {ROUTE_WEBHOOKS, "webhooks", "/webhooks", NULL},
+    {ROUTE_APPLICATIONS, "applications", "/applications", NULL},
+    {ROUTE_USERS, "users", "/users", NULL},
+    {ROUTE_GATEWAY, "gateway", "/gateway", NULL},
+    {ROUTE_OTHER, "other", "", NULL},
+};
+
+enum route_group route_group(const struct route *r)
+{
+    const char *slash = memchr(r->template.p, '/', r->template.n);
+    struct str path = slash ? (struct str){slash, (size_t)(r->template.p + r->template.n - slash)} : STR("");
+    unsigned i = 0;
+
+    if (r->global_exempt)
+        return ROUTE_INTERACTIONS;
+    while (!str_starts(path, str_c(groups[i].starts)) ||
+           (groups[i].contains && !memmem(path.p, path.n, groups[i].contains, strlen(groups[i].contains))))
+        i++;
+    return groups[i].group;
+}
+
+const char *route_group_name(enum route_group g)
+{
+    for (unsigned i = 0; i < ROUTE_GROUPS; i++)
+        if (groups[i].group == g)
+            return groups[i].name;
+    return "other";
+}

@@ -16,3 +16,21 @@ struct route {
 /* path: below /api, with or without /vN, without the query. wall_ms: the age of a message is part of its DELETE's
  * route (over 14 days is another bucket upstream). Strings are in the arena. */
 void route_parse(struct str method, struct str path, int64_t wall_ms, struct arena *a, struct route *ret);
+
+/* What operators see the route's numbers under; one of ROUTE_GROUPS words. */
+enum route_group {
+    ROUTE_INTERACTIONS,
+    ROUTE_MESSAGES,
+    ROUTE_REACTIONS,
+    ROUTE_CHANNELS,
+    ROUTE_MEMBERS,
+    ROUTE_GUILDS,
+    ROUTE_WEBHOOKS,
+    ROUTE_APPLICATIONS,
+    ROUTE_USERS,
+    ROUTE_GATEWAY,
+    ROUTE_OTHER,
+    ROUTE_GROUPS
+};
+enum route_group route_group(const struct route *r);
+const char *route_group_name(enum route_group g);

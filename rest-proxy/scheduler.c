@@ -13,7 +13,6 @@
 #define GONE_SWEEP_MS 500
 
 METRIC_DEFINE(metric_queued, METRIC_GAUGE, "guildhall_proxy_queued", "Requests waiting for a permit");
-METRIC_DEFINE(metric_wait, METRIC_HISTOGRAM, "guildhall_proxy_queue_wait_seconds", "Time from arrival to permit");
 METRIC_DEFINE(metric_withdrawn, METRIC_COUNTER, "guildhall_proxy_withdrawn_total",
               "Requests whose caller hung up before they were sent");
 
@@ -21,7 +20,7 @@ METRIC_DEFINE(metric_withdrawn, METRIC_COUNTER, "guildhall_proxy_withdrawn_total
  * line stands, queues that come join it. */
 struct token_line {
     struct scheduler *scheduler;
-    struct list queues;
+    struct list queues[PRIORITY_COUNT]; /* by their first job */
     struct loop_timer *timer;
     bool blocked; /* the limiter said wait: until the timer, or the next report */
     bool running;
@@ -30,7 +29,7 @@ struct token_line {
 struct queue {
     struct scheduler *scheduler;
     char *id;
-    struct list jobs;
+    struct list jobs[PRIORITY_COUNT];
     unsigned length;
     struct loop_timer *timer;
     struct list line_link;
@@ -71,8 +70,8 @@ static void job_finish(struct job *j, enum job_result result, int64_t wait_ms)
     j->timer = NULL;
     j->result = result;
     j->wait_ms = wait_ms;
-    if (result == JOB_GO)
-        metric_observe_us(&metric_wait, (clock_mono_ms() - j->queued_ms) * 1000);
+    if (result == JOB_GO && j->wait)
+        metric_observe_us(j->wait, (int64_t)(clock_mono_ns() - j->queued_ns) / 1000);
     if (result == JOB_GONE)
         metric_add(&metric_withdrawn, 1);
     j->done = true;
@@ -124,7 +123,8 @@ static struct queue *queue_get(struct scheduler *s, struct str id)
     q->scheduler = s;
     q->id = mem_strndup(id.p, id.n);
     q->timer = loop_timer_new(on_queue_timer, q);
-    list_init(&q->jobs);
+    for (int p = 0; p < PRIORITY_COUNT; p++)
+        list_init(&q->jobs[p]);
     list_init(&q->line_link);
     smap_put(&s->queues, id, q);
     return q;
@@ -138,7 +138,7 @@ static void queue_leave_line(struct queue *q)
 
 static void queue_free_if_idle(struct queue *q)
 {
-    if (!list_empty(&q->jobs) || q->busy)
+    if (q->length > 0 || q->busy)
         return;
     queue_leave_line(q);
     smap_del(&q->scheduler->queues, str_c(q->id));
@@ -149,16 +149,19 @@ static void queue_free_if_idle(struct queue *q)
 
 static void job_append(struct queue *q, struct job *j, bool front)
 {
+    struct list *jobs = &q->jobs[j->priority];
+
     j->queue = q;
     q->length++;
-    if (front) {
-        j->link.prev = &q->jobs;
-        j->link.next = q->jobs.next;
-        q->jobs.next->prev = &j->link;
-        q->jobs.next = &j->link;
-    } else {
-        list_append(&q->jobs, &j->link);
-    }
+    list_append(front ? jobs->next : jobs, &j->link); /* what is appended to the first stands before it */
+}
+
+static struct job *queue_head(const struct queue *q)
+{
+    for (int p = 0; p < PRIORITY_COUNT; p++)
+        if (!list_empty(&q->jobs[p]))
+            return LIST_ENTRY(list_first(&q->jobs[p]), struct job, link);
+    return NULL;
 }
 
 static void job_bucket_id(struct job *j, struct buf *out)
@@ -168,28 +171,36 @@ static void job_bucket_id(struct job *j, struct buf *out)
         buf_adds(out, "!sub");
 }
 
-/* The route's bucket was learned (or changed) while its requests stood here: they move, in order. False: nothing to
- * move. */
-static bool queue_moved(struct queue *q, struct job *head)
+static void jobs_move(struct list *jobs, struct queue *to, struct str id)
 {
-    struct buf BUF_AUTO id = BUF_INIT(0), other = BUF_INIT(0);
+    struct buf BUF_AUTO other = BUF_INIT(0);
 
-    job_bucket_id(head, &id);
-    if (str_eq(buf_str(&id), str_c(q->id)))
-        return false;
-    struct queue *to = queue_get(q->scheduler, buf_str(&id));
-    LIST_FOREACH_SAFE(it, &q->jobs)
+    LIST_FOREACH_SAFE(it, jobs)
     {
         struct job *j = LIST_ENTRY(it, struct job, link);
 
         buf_clear(&other);
         job_bucket_id(j, &other);
-        if (!str_eq(buf_str(&other), buf_str(&id)))
+        if (!str_eq(buf_str(&other), id))
             continue;
         list_remove(it);
-        q->length--;
+        j->queue->length--;
         job_append(to, j, false);
     }
+}
+
+/* The route's bucket was learned (or changed) while its requests stood here: they move, in order. False: nothing to
+ * move. */
+static bool queue_moved(struct queue *q, struct job *head)
+{
+    struct buf BUF_AUTO id = BUF_INIT(0);
+
+    job_bucket_id(head, &id);
+    if (str_eq(buf_str(&id), str_c(q->id)))
+        return false;
+    struct queue *to = queue_get(q->scheduler, buf_str(&id));
+    for (int p = 0; p < PRIORITY_COUNT; p++)
+        jobs_move(&q->jobs[p], to, buf_str(&id));
     queue_kick(to);
     return true;
 }
@@ -213,19 +224,27 @@ static struct token_line *line_get(struct scheduler *s, struct str token)
     line = MEM_NEW(struct token_line);
     line->scheduler = s;
     line->timer = loop_timer_new(on_line_timer, line);
-    list_init(&line->queues);
+    for (int p = 0; p < PRIORITY_COUNT; p++)
+        list_init(&line->queues[p]);
     smap_put(&s->lines, token, line);
     return line;
 }
 
 static void line_join(struct token_line *line, struct queue *q, bool front)
 {
+    struct list *queues = &line->queues[queue_head(q)->priority];
+
     CHECK(!q->line);
     q->line = line;
-    if (front && !list_empty(&line->queues))
-        list_append(line->queues.next, &q->line_link); /* before the first: the head of a ring is after its last */
-    else
-        list_append(&line->queues, &q->line_link);
+    list_append(front ? queues->next : queues, &q->line_link);
+}
+
+static struct queue *line_first(const struct token_line *line)
+{
+    for (int p = 0; p < PRIORITY_COUNT; p++)
+        if (!list_empty(&line->queues[p]))
+            return LIST_ENTRY(list_first(&line->queues[p]), struct queue, line_link);
+    return NULL;
 }
 
 static void line_block(struct token_line *line, int64_t wait_ms)
@@ -240,9 +259,7 @@ static void line_run(struct token_line *line)
     if (line->running)
         return;
     line->running = true;
-    while (!line->blocked && !list_empty(&line->queues)) {
-        struct queue *q = LIST_ENTRY(list_first(&line->queues), struct queue, line_link);
-
+    for (struct queue *q; !line->blocked && (q = line_first(line)) != NULL;) {
         queue_leave_line(q);
         q->turn = true;
         if (queue_kick(q))
@@ -256,7 +273,7 @@ static void line_free_if_idle(struct scheduler *s, struct str token)
 {
     struct token_line *line = smap_get(&s->lines, token);
 
-    if (!line || !list_empty(&line->queues) || line->running || line->blocked)
+    if (!line || line_first(line) || line->running || line->blocked)
         return;
     smap_del(&s->lines, token);
     loop_timer_free(line->timer);
@@ -265,30 +282,41 @@ static void line_free_if_idle(struct scheduler *s, struct str token)
 
 /* --- asking the limiter --- */
 
-static struct job *queue_head(const struct queue *q)
-{
-    return list_empty(&q->jobs) ? NULL : LIST_ENTRY(list_first(&q->jobs), struct job, link);
-}
-
 static enum job_result refusal(enum limiter_verdict v)
 {
     return v == LIMITER_TOKEN_LOCKED ? JOB_LOCKED : v == LIMITER_GUARD ? JOB_GUARD : JOB_OVERLOAD;
 }
 
+/* Callers that hung up while the limiter was asked are withdrawn; what they leave over is given back. */
 static void queue_grant(struct queue *q, unsigned granted)
 {
     static const struct limiter_outcome unused = {.kind = LIMITER_UNUSED};
     struct limiter *l = q->scheduler->limiter;
+    struct limiter_key key = queue_head(q)->key; /* its memory stays until the next turn */
 
-    for (struct job *j; granted > 0 && (j = queue_head(q)) != NULL; granted--) {
-        if (j->leaving) {
-            l->ops->report(l, str_c(q->id), &j->key, &unused);
-            job_finish(j, j->result, j->wait_ms);
+    for (struct job *j; granted > 0 && (j = queue_head(q)) != NULL;) {
+        if (j->leaving || job_gone(j)) {
+            job_finish(j, j->leaving ? j->result : JOB_GONE, j->wait_ms);
             continue;
         }
         j->bucket_id = mem_strdup(q->id);
         job_finish(j, JOB_GO, 0);
+        granted--;
     }
+    for (; granted > 0; granted--)
+        l->ops->report(l, str_c(q->id), &key, &unused);
+}
+
+/* Whoever would leave after his deadline is told now. True: somebody was. */
+static bool queue_drop_late(struct queue *q, int64_t wait_ms)
+{
+    bool any = false;
+
+    for (struct job *j; (j = queue_head(q)) != NULL && j->deadline_ms && clock_mono_ms() + wait_ms > j->deadline_ms;) {
+        job_finish(j, j->leaving ? j->result : JOB_DEADLINE, wait_ms);
+        any = true;
+    }
+    return any;
 }
 
 /* Applies the limiter's answer. True: ask again. */
@@ -302,12 +330,16 @@ static bool queue_apply(struct queue *q, const struct limiter_grant *g)
 
         queue_grant(q, g->granted);
         q->turn = false;
-        if (turn && !list_empty(&q->jobs))
+        if (turn && q->length > 0)
             line_join(line, q, false);
         return !turn;
     }
+    if (g->verdict == LIMITER_MOVED)
+        return true;
     if (g->verdict == LIMITER_WAIT) {
         q->turn = false;
+        if (g->wait_ms > 0 && queue_drop_late(q, g->wait_ms))
+            return true;
         if (g->wait_ms >= 0)
             loop_timer_start(q->timer, g->wait_ms > 0 ? g->wait_ms : 1, 0);
         return false;
@@ -347,13 +379,13 @@ static bool queue_step(struct queue *q)
         return false;
     }
     struct token_line *line = head->key.route.global_exempt ? NULL : smap_get(&q->scheduler->lines, head->key.token);
-    if (line && !q->turn && !list_empty(&line->queues)) {
+    if (line && !q->turn && line_first(line)) {
         line_join(line, q, false);
         return false;
     }
     q->answered = false;
     q->in_call = true;
-    l->ops->acquire(l, str_c(q->id), &head->key, 1, on_grant, q);
+    l->ops->acquire(l, str_c(q->id), &head->key, q->turn ? 1 : q->length, on_grant, q);
     q->in_call = false;
     return q->answered && q->go_on;
 }
@@ -401,6 +433,17 @@ static void kick_id(struct scheduler *s, struct str id)
         queue_kick(q);
 }
 
+static void jobs_sweep(struct list *jobs)
+{
+    LIST_FOREACH_SAFE(it, jobs)
+    {
+        struct job *j = LIST_ENTRY(it, struct job, link);
+
+        if (!j->leaving && job_gone(j))
+            job_leave(j, JOB_GONE, 0);
+    }
+}
+
 /* Callers that hung up free their place also behind a head that still waits. */
 static void on_sweep(void *arg)
 {
@@ -409,12 +452,8 @@ static void on_sweep(void *arg)
     struct str id;
 
     for (size_t i = 0; (q = smap_next(&s->queues, &i, &id)) != NULL;) {
-        LIST_FOREACH_SAFE(it, &q->jobs)
-        {
-            struct job *j = LIST_ENTRY(it, struct job, link);
-            if (!j->leaving && job_gone(j))
-                job_leave(j, JOB_GONE, 0);
-        }
+        for (int p = 0; p < PRIORITY_COUNT; p++)
+            jobs_sweep(&q->jobs[p]);
         queue_free_if_idle(q);
     }
     if (s->queued == 0)
@@ -474,7 +513,7 @@ static void job_enqueue(struct scheduler *s, struct job *j, struct str id, bool 
     j->co = co_self();
     j->parked = j->done = j->leaving = false;
     j->wait_ms = 0;
-    j->queued_ms = clock_mono_ms();
+    j->queued_ns = clock_mono_ns();
     list_init(&j->link);
     job_append(queue_get(s, id), j, front);
     if (s->queued++ == 0)
@@ -482,7 +521,7 @@ static void job_enqueue(struct scheduler *s, struct job *j, struct str id, bool 
     metric_set(&metric_queued, s->queued);
     if (j->deadline_ms) {
         j->timer = loop_timer_new(on_deadline, j);
-        loop_timer_start(j->timer, j->deadline_ms - j->queued_ms, 0);
+        loop_timer_start(j->timer, j->deadline_ms - clock_mono_ms(), 0);
     }
 }
 
@@ -542,8 +581,15 @@ void scheduler_drain(struct scheduler *s)
 
     s->draining = true;
     for (size_t i = 0; (q = smap_next(&s->queues, &i, &id)) != NULL;)
-        LIST_FOREACH_SAFE(it, &q->jobs)
-    job_leave(LIST_ENTRY(it, struct job, link), JOB_DRAIN, 0);
+        for (int p = 0; p < PRIORITY_COUNT; p++) {
+            LIST_FOREACH_SAFE(it, &q->jobs[p])
+            {
+                struct job *j = LIST_ENTRY(it, struct job, link);
+
+                if (!j->leaving)
+                    job_leave(j, JOB_DRAIN, 0);
+            }
+        }
 }
 
 unsigned scheduler_queued(const struct scheduler *s)

@@ -1,5 +1,6 @@
-/* Who goes next: one FIFO for each bucket, asked of the limiter head by head; queues of one token that wait for its
- * global limit take turns. Loop thread only. Limits: LIMIT_PROXY_QUEUE_*. */
+/* Who goes next: for each bucket one FIFO of each priority, permits asked of the limiter for as many as wait (a few at
+ * once); queues of one token that wait for its global limit take turns, those with a higher priority first. Loop thread
+ * only. Limits: LIMIT_PROXY_QUEUE_*. */
 #pragma once
 
 #include "platform/base/list.h"
@@ -9,6 +10,7 @@ struct scheduler;
 struct queue;
 struct co;
 struct loop_timer;
+struct metric;
 
 enum job_result {
     JOB_GO,         /* send it, then tell scheduler_report */
@@ -21,12 +23,17 @@ enum job_result {
     JOB_DRAIN,      /* the process stops */
 };
 
+/* Lower ones go only while no higher one waits for the same bucket. */
+enum job_priority { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT };
+
 /* One request; caller's memory, for as long as it is in the scheduler's hands (scheduler_wait, then until the report).
  */
 struct job {
     struct limiter_key key;
+    enum job_priority priority;
     bool sublimit;       /* waits beside its bucket's queue, for a limit the headers do not tell of */
     int64_t deadline_ms; /* clock_mono_ms; 0: none */
+    struct metric *wait; /* where to count the time it waited; NULL: nowhere */
     bool (*gone)(void *arg);
     void *gone_arg;
     /* the scheduler's */
@@ -37,7 +44,8 @@ struct job {
     struct loop_timer *timer;
     bool parked, done, leaving;
     enum job_result result;
-    int64_t wait_ms, queued_ms;
+    int64_t wait_ms;
+    uint64_t queued_ns;
     char *bucket_id; /* the permit's; from JOB_GO to the report */
 };
 

@@ -13,6 +13,7 @@ static void window_roll(struct window *w, int64_t now_ms)
     if (w->open && now_ms >= w->reset_at_ms) {
         w->open = false;
         w->remaining = w->limit;
+        w->used = w->in_flight;
     }
     if (w->ghosts > 0 && now_ms >= w->ghosts_until_ms)
         w->ghosts = 0;
@@ -20,6 +21,33 @@ static void window_roll(struct window *w, int64_t now_ms)
 
 int64_t window_take(struct window *w, int64_t now_ms)
 {
+    return window_take_share(w, now_ms, (struct window_share){1, 0});
+}
+
+void window_charge(struct window *w, int64_t now_ms, int n)
+{
+    window_roll(w, now_ms);
+    w->in_flight += n;
+    w->used += n;
+}
+
+/* Until when who takes one of `count` parts of the limit has to wait for it, though there is budget; 0: it need not. */
+static int64_t share_wait(const struct window *w, int64_t now_ms, struct window_share share)
+{
+    if (share.count <= 1 || !w->known || w->limit <= 0)
+        return 0;
+    int part = w->limit / share.count + (share.number < w->limit % share.count);
+    if (part == 0)
+        return w->share_until_ms > now_ms ? w->share_until_ms - now_ms : 0;
+    if (w->used < part)
+        return 0;
+    return w->open ? w->reset_at_ms - now_ms : -1;
+}
+
+int64_t window_take_share(struct window *w, int64_t now_ms, struct window_share share)
+{
+    int64_t wait;
+
     window_roll(w, now_ms);
     if (w->blocked_until_ms > now_ms)
         return w->blocked_until_ms - now_ms;
@@ -34,12 +62,18 @@ int64_t window_take(struct window *w, int64_t now_ms)
             return -1;
         /* A limit of 0: one at a time, the upstream decides. */
     }
+    if ((wait = share_wait(w, now_ms, share)) != 0)
+        return wait;
+    w->share_until_ms = now_ms + share.count * (w->length_ms ? w->length_ms : LENGTH_UNKNOWN_MS);
     w->in_flight++;
+    w->used++;
     return 0;
 }
 
 static void window_open(struct window *w, int64_t now_ms, int64_t id_ms, const struct window_answer *a)
 {
+    if (w->open)
+        w->used = w->in_flight;
     w->open = true;
     w->id_ms = id_ms;
     w->remaining = a->remaining;
@@ -110,6 +144,12 @@ void window_exhausted(struct window *w, int64_t now_ms, int64_t retry_after_ms)
     window_block(w, now_ms + retry_after_ms);
     if (w->known && w->open && w->reset_at_ms < w->blocked_until_ms)
         w->reset_at_ms = w->blocked_until_ms;
+}
+
+void window_unused(struct window *w)
+{
+    window_returned(w);
+    w->used -= w->used > 0;
 }
 
 void window_block(struct window *w, int64_t until_ms)

@@ -16,10 +16,12 @@ struct window {
     bool open;      /* reset_at_ms is that of the window `id_ms`; else it has passed and the next one is not seen yet */
     int limit, remaining;
     int in_flight;
-    int64_t id_ms;       /* the upstream's X-RateLimit-Reset: the same for all answers of a window */
-    int64_t reset_at_ms; /* by our clock, never earlier than the upstream's */
-    int64_t length_ms;   /* the longest Reset-After seen */
-    int ghosts;          /* requests whose answers were lost: they may have been counted in a window as young as that */
+    int used;               /* permits taken in this window, those in flight at its start included */
+    int64_t share_until_ms; /* who has less than one permit of each window waits until then */
+    int64_t id_ms;          /* the upstream's X-RateLimit-Reset: the same for all answers of a window */
+    int64_t reset_at_ms;    /* by our clock, never earlier than the upstream's */
+    int64_t length_ms;      /* the longest Reset-After seen */
+    int ghosts; /* requests whose answers were lost: they may have been counted in a window as young as that */
     int64_t ghosts_until_ms;
     int64_t blocked_until_ms;
 };
@@ -35,14 +37,23 @@ struct window_answer {
 /* Takes one permit. Returns 0; or the milliseconds after which to ask again (also ask after the next answer); or -1:
  * only the next answer can help. */
 int64_t window_take(struct window *w, int64_t now_ms);
+/* The same for one of `count` (numbered from 0) who send side by side without knowing of each other: each takes its
+ * part of the limit, and where that is less than one request, one in `count` windows. */
+struct window_share {
+    int count, number;
+};
+int64_t window_take_share(struct window *w, int64_t now_ms, struct window_share share);
+/* Others decided that n permits may be taken: only counts them. */
+void window_charge(struct window *w, int64_t now_ms, int n);
 /* An answer came (also one with an error status). */
 void window_answered(struct window *w, int64_t now_ms, const struct window_answer *a);
-/* Applies an answer whose permit was taken from another window (its route moved to this bucket). */
+/* The two halves of window_answered, for an answer whose permit was taken from another window (its route moved). */
+void window_returned(struct window *w);
 void window_learn(struct window *w, int64_t now_ms, const struct window_answer *a);
 /* No answer will come, but the upstream may have counted it. */
 void window_lost(struct window *w, int64_t now_ms);
 /* The permit was not used. */
-void window_returned(struct window *w);
+void window_unused(struct window *w);
 /* 429 of the bucket itself: nothing until then. */
 void window_exhausted(struct window *w, int64_t now_ms, int64_t retry_after_ms);
 /* 429 of the resource (scope shared): nothing until then, the bucket's own count is untouched. */

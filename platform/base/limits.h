@@ -130,6 +130,12 @@
 #define LIMIT_PROXY_BUCKETS      200000      /* remembered buckets and route hashes; over it 503 */
 #define LIMIT_PROXY_TOKENS       10000       /* remembered tokens; over it 503 */
 #define LIMIT_PROXY_ANSWER_BYTES (64u << 20) /* an upstream's answer; over it 502 */
+#define LIMIT_PROXY_PERMITS_MAX  16          /* asked of Redis at once by one queue */
+#define LIMIT_PROXY_PERMIT_MS    5000        /* a dead proxy's permits count as in flight so long, then as lost */
+#define LIMIT_PROXY_BEAT_MS      1000        /* how often a proxy tells Redis that it and its permits are alive */
+#define LIMIT_PROXY_POLL_MS      40          /* asking again for a bucket that another proxy has in flight */
+#define LIMIT_PROXY_REDIS_MS     1000        /* an answer of Redis must be there by then; else the proxy decides alone */
+#define LIMIT_PROXY_REJOIN_MS    1500        /* after Redis came back: all proxies have told what they hold by then */
 #define LIMIT_PROXY_UPSTREAM_MS  60000       /* an upstream's answer must be there by then; else 502 */
 
 /* bot side */

@@ -36,6 +36,13 @@ struct setting_value {
 
 static struct setting_value *values[SETTING_COUNT];
 
+/* The last settings_load, for settings_reload. */
+static struct {
+    enum settings_command command;
+    int argc;
+    char **argv;
+} loaded;
+
 static int parse_bool(struct str s, int64_t *ret)
 {
     static const struct {
@@ -353,6 +360,9 @@ int settings_load(enum settings_command command, int argc, char **argv, char **r
 {
     struct flags f = {.command = command, .argc = argc, .argv = argv, .rest = ret_rest, .err = err};
 
+    loaded.command = command;
+    loaded.argc = argc;
+    loaded.argv = argv;
     for (int s = 0; s < SETTING_COUNT; s++)
         setting_override((enum setting)s, rows[s].def);
     int r = load_in_order(&f);
@@ -360,6 +370,31 @@ int settings_load(enum settings_command command, int argc, char **argv, char **r
         mem_free(f.found[s]);
     if (r == 0)
         *ret_rest_count = f.rest_count;
+    return r;
+}
+
+/* Nobody has seen the values that are newer than `before`. */
+static void setting_back(enum setting s, const struct setting_value *before)
+{
+    while (values[s] != before) {
+        struct setting_value *newer = values[s];
+
+        values[s] = newer->older;
+        mem_free(newer);
+    }
+}
+
+int settings_reload(struct buf *err)
+{
+    struct setting_value *before[SETTING_COUNT];
+    int rest_count;
+
+    CHECK(loaded.argv);
+    MEM_AUTO char **rest = mem_zalloc(sizeof(*rest) * (size_t)(loaded.argc + 1));
+    memcpy(before, values, sizeof(before));
+    int r = settings_load(loaded.command, loaded.argc, loaded.argv, rest, &rest_count, err);
+    for (int s = 0; r < 0 && s < SETTING_COUNT; s++)
+        setting_back((enum setting)s, before[s]);
     return r;
 }
 

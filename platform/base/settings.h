@@ -2,7 +2,7 @@
  * later wins: default, file (--config, `name = value` lines, `#` comments), environment (GUILDHALL_NAME, or where that
  * is not set the field's own name such as DISCORD_TOKEN), flag (--name-with-dashes VALUE or --name-with-dashes=VALUE; a
  * BOOL may stand alone; --tls takes two words, kept with a newline between). A file may hold the settings of other
- * commands too, so that one file serves all processes. Loop thread; read once at start. */
+ * commands too, so that one file serves all processes. Loop thread. */
 #pragma once
 
 #include "platform/base/buf.h"
@@ -33,6 +33,10 @@ enum setting {
  */
 int settings_load(enum settings_command command, int argc, char **argv, char **ret_rest, int *ret_rest_count,
                   struct buf *err);
+
+/* Reads all sources of the last settings_load once more (its argv must still be there): what may have changed is the
+ * file. On -EINVAL nothing has changed. Who has copied a value asks again. */
+int settings_reload(struct buf *err);
 
 const char *setting_str(enum setting s); /* "" when unset; valid for the process's life */
 int64_t setting_int(enum setting s);

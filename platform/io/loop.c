@@ -32,9 +32,9 @@ static struct {
     uint64_t turn_ns, idle_ns; /* when the last turn ended; how long the loop had waited by then */
     uv_idle_t turn_begin;      /* runs while calls are posted: keeps the poll from blocking */
     uv_async_t wakeup;
-    uv_signal_t signals[2];
-    loop_fn on_signal;
-    void *on_signal_arg;
+    uv_signal_t signals[2], hangup;
+    loop_fn on_signal, on_hangup;
+    void *on_signal_arg, *on_hangup_arg;
     struct {
         loop_fn fn;
         void *arg;
@@ -147,6 +147,7 @@ void loop_init(void)
     CHECK(uv_async_init(&loop.uv, &loop.wakeup, on_wakeup) == 0);
     for (unsigned i = 0; i < 2; i++)
         CHECK(uv_signal_init(&loop.uv, &loop.signals[i]) == 0);
+    CHECK(uv_signal_init(&loop.uv, &loop.hangup) == 0);
 }
 
 void loop_done(void)
@@ -161,6 +162,7 @@ void loop_done(void)
     uv_close((uv_handle_t *)&loop.wakeup, NULL);
     for (unsigned i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&loop.signals[i], NULL);
+    uv_close((uv_handle_t *)&loop.hangup, NULL);
     uv_run(&loop.uv, UV_RUN_NOWAIT);
     /* fails while somebody's handle is open: at a process's end that is no reason to stop it harder */
     (void)uv_loop_close(&loop.uv);
@@ -189,6 +191,20 @@ void loop_on_signal(loop_fn fn, void *arg)
     loop.on_signal_arg = arg;
     for (unsigned i = 0; i < 2; i++)
         CHECK(uv_signal_start(&loop.signals[i], on_signal, numbers[i]) == 0);
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    (void)handle;
+    (void)number;
+    loop.on_hangup(loop.on_hangup_arg);
+}
+
+void loop_on_hangup(loop_fn fn, void *arg)
+{
+    loop.on_hangup = fn;
+    loop.on_hangup_arg = arg;
+    CHECK(uv_signal_start(&loop.hangup, on_hangup, SIGHUP) == 0);
 }
 
 struct uv_loop_s *loop_uv(void)

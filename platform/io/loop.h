@@ -16,6 +16,8 @@ void loop_done(void);
 void loop_run(void);
 void loop_stop(void);
 void loop_on_signal(loop_fn on_signal, void *arg);
+/* Each SIGHUP calls on_hangup: settings are to be read again. Without it the default action ends the process. */
+void loop_on_hangup(loop_fn on_hangup, void *arg);
 /* For the adapters in platform/io only. */
 struct uv_loop_s *loop_uv(void);
 

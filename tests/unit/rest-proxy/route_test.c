@@ -64,13 +64,38 @@ static void old_messages_are_another_route(void **state)
           "80351110224678912", false);
 }
 
+static void has_a_group_for_operators(void **state)
+{
+    static const char *const cases[][2] = {
+        {"/v10/channels/100000000000000001/messages", "messages"},
+        {"/channels/100000000000000001/messages/100000000000000002/reactions/x/@me", "reactions"},
+        {"/channels/100000000000000001", "channels"},
+        {"/guilds/100000000000000001/members/100000000000000002", "members"},
+        {"/guilds/100000000000000001", "guilds"},
+        {"/interactions/100000000000000001/aW50ZXJhY3Rpb246MQ/callback", "interactions"},
+        {"/webhooks/100000000000000001/aW50ZXJhY3Rpb246MQ", "interactions"},
+        {"/webhooks/100000000000000001/token", "webhooks"},
+        {"/a-route-of-tomorrow", "other"},
+        {"", "other"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena a = {0};
+        struct route r;
+
+        route_parse(STR("POST"), str_c(cases[i][0]), 0, &a, &r);
+        assert_string_equal(route_group_name(route_group(&r)), cases[i][1]);
+        arena_done(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_major_parameters),
-        cmocka_unit_test(hides_what_is_no_word),
-        cmocka_unit_test(knows_interactions),
-        cmocka_unit_test(old_messages_are_another_route),
+        cmocka_unit_test(finds_major_parameters),    cmocka_unit_test(hides_what_is_no_word),
+        cmocka_unit_test(knows_interactions),        cmocka_unit_test(old_messages_are_another_route),
+        cmocka_unit_test(has_a_group_for_operators),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "platform/base/clock.h"
 #include "platform/io/co.h"
 #include "platform/io/loop.h"
+#include "rest-proxy/limiter_local.h"
 #include "rest-proxy/scheduler.h"
 #include <stdio.h>
 
@@ -13,6 +14,7 @@ static struct scheduler *scheduler;
 
 struct caller {
     const char *template, *major;
+    enum job_priority priority;
     int64_t latency_ms, deadline_ms;
     bool gone;
     enum job_result result;
@@ -52,6 +54,7 @@ static void call(void *arg)
 {
     struct caller *c = arg;
     struct job j = {.key = {.token = STR("t"), .route = {.template = str_c(c->template), .major = str_c(c->major)}},
+                    .priority = c->priority,
                     .gone = is_gone,
                     .gone_arg = c,
                     .deadline_ms = c->deadline_ms};
@@ -103,7 +106,8 @@ static void keeps_the_order_and_the_limit(void **state)
 {
     (void)state;
     for (int i = 0; i < 20; i++)
-        callers[i] = (struct caller){.template = "POST /x", .major = "1", .latency_ms = 10 + i % 3 * 7};
+        callers[i] = (struct caller){
+            .template = "POST /x", .major = "1", .priority = PRIORITY_NORMAL, .latency_ms = 10 + i % 3 * 7};
     run(20, 0);
     assert_int_equal(upstream.rejected, 0);
     assert_true(upstream.in_flight_max >= 4); /* up to `remaining` at once */
@@ -118,7 +122,7 @@ static void deadlines_and_hangups_leave_the_queue(void **state)
 {
     (void)state;
     for (int i = 0; i < 14; i++)
-        callers[i] = (struct caller){.template = "POST /x", .major = "1", .latency_ms = 5};
+        callers[i] = (struct caller){.template = "POST /x", .major = "1", .priority = PRIORITY_NORMAL, .latency_ms = 5};
     callers[8].gone = true;
     callers[9].deadline_ms = clock_mono_ms() + 100; /* would leave after 300 ms */
     run(14, 0);
@@ -136,7 +140,8 @@ static void queues_take_turns_at_the_global_limit(void **state)
     (void)state;
     for (int i = 0; i < 32; i++) {
         snprintf(majors[i / 4], sizeof(majors[0]), "m%d", i / 4);
-        callers[i] = (struct caller){.template = "GET /free", .major = majors[i / 4], .latency_ms = 1};
+        callers[i] = (struct caller){
+            .template = "GET /free", .major = majors[i / 4], .priority = PRIORITY_NORMAL, .latency_ms = 1};
     }
     run(32, 10);
     /* Four for each of eight queues, ten a second: nobody's first waits for somebody's fourth. */
@@ -157,6 +162,34 @@ static void queues_take_turns_at_the_global_limit(void **state)
         assert_true(times[i] - times[i - 10] >= 1000);
 }
 
+static void higher_priorities_overtake(void **state)
+{
+    static const enum job_priority priorities[] = {PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH};
+    int sum[3] = {0};
+
+    (void)state;
+    for (int i = 0; i < 15; i++)
+        callers[i] =
+            (struct caller){.template = "POST /x", .major = "1", .priority = priorities[i / 5], .latency_ms = 5};
+    run(15, 0);
+    assert_int_equal(upstream.rejected, 0);
+    for (int i = 1; i < 15; i++) /* the first one went before the others came */
+        sum[i / 5] += callers[i].order;
+    assert_int_equal(sum[2], 2 + 3 + 4 + 5 + 6);
+    assert_int_equal(sum[1], 7 + 8 + 9 + 10 + 11);
+    for (int i = 0; i < 15; i++)
+        callers[i].major = i < 5 ? "a" : i < 10 ? "b" : "c", callers[i].template = "GET /free";
+    run(15, 3); /* and so do their queues at the global limit, but for those that were there first */
+    int last_high = 0, last_low = 0;
+    for (int i = 0; i < 15; i++) {
+        if (i >= 10 && callers[i].order > last_high)
+            last_high = callers[i].order;
+        if (i < 5 && callers[i].order > last_low)
+            last_low = callers[i].order;
+    }
+    assert_true(last_high <= 10 && last_low == 15);
+}
+
 static void on_drain(void *arg)
 {
     (void)arg;
@@ -169,7 +202,8 @@ static void draining_ends_what_waits(void **state)
 
     (void)state;
     for (int i = 0; i < 10; i++)
-        callers[i] = (struct caller){.template = "POST /x", .major = "1", .latency_ms = 50};
+        callers[i] =
+            (struct caller){.template = "POST /x", .major = "1", .priority = PRIORITY_NORMAL, .latency_ms = 50};
     loop_timer_start(t, 30, 0);
     run(10, 0);
     loop_timer_free(t);
@@ -183,6 +217,7 @@ int main(void)
         cmocka_unit_test(keeps_the_order_and_the_limit),
         cmocka_unit_test(deadlines_and_hangups_leave_the_queue),
         cmocka_unit_test(queues_take_turns_at_the_global_limit),
+        cmocka_unit_test(higher_priorities_overtake),
         cmocka_unit_test(draining_ends_what_waits),
     };
     loop_init();

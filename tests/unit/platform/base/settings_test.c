@@ -125,12 +125,36 @@ static void helps_with_its_own_table_only(void **state)
     assert_int_equal(setting_int(SETTING_port), 99);
 }
 
+static void reads_the_file_again(void **state)
+{
+    BUF_AUTO struct buf err = BUF_INIT(0);
+    char path[64];
+
+    (void)state;
+    write_config(path, "global_limit = 7\n");
+    char *argv[] = {"--config", path, "--invalid-limit", "3"};
+    assert_int_equal(load(CMD_PROXY, &err, argv, 4), 0);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("global_limit = 8\ninvalid_limit = 9\n", f);
+    fclose(f);
+    assert_int_equal(settings_reload(&err), 0);
+    assert_int_equal(setting_int(SETTING_global_limit), 8);
+    assert_int_equal(setting_int(SETTING_invalid_limit), 3); /* a flag still wins */
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("global_limit = 9\ninvalid_limit = many\n", f);
+    fclose(f);
+    assert_int_equal(settings_reload(&err), -EINVAL);
+    assert_int_equal(setting_int(SETTING_global_limit), 8); /* all or nothing */
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_flags_in_every_form),
-        cmocka_unit_test(later_sources_win),
-        cmocka_unit_test(explains_what_is_wrong),
+        cmocka_unit_test(reads_flags_in_every_form),     cmocka_unit_test(later_sources_win),
+        cmocka_unit_test(reads_the_file_again),          cmocka_unit_test(explains_what_is_wrong),
         cmocka_unit_test(helps_with_its_own_table_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,184 @@
+"""Several rest-proxies on one token against an API that really enforces its limits (`guildhall dev`): not one 429,
+whatever happens to a proxy.
+
+As a measurement: python3 tests/e2e/test_proxy.py --seconds 60 [--proxies 2]
+"""
+
+import argparse
+import http.client
+import json
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+import unittest
+import urllib.parse
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import stack  # noqa: E402
+
+CALLERS = 12
+CHANNELS = 6
+
+
+def seed():
+    return {
+        "users": [{"username": "alice", "password": "correct horse battery"}],
+        "bots": [{"username": "speaker", "owner": "alice"}],
+        "guilds": [{"name": "G", "owner": "alice", "bots": [{"username": "speaker", "permissions": "8"}],
+                    "channels": [{"name": f"c{i}", "type": 0} for i in range(CHANNELS)]}],
+    }
+
+
+def request(base, method, path, token, body=None, headers=None, timeout=90):
+    """(status, headers, parsed body); raises OSError or HTTPException where the connection breaks."""
+    url = urllib.parse.urlsplit(base)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=timeout)
+    try:
+        payload = None if body is None else json.dumps(body)
+        connection.request(method, url.path + path, payload,
+                           {"Authorization": f"Bot {token}", "Content-Type": "application/json", **(headers or {})})
+        answer = connection.getresponse()
+        text = answer.read()
+        return answer.status, answer.headers, json.loads(text) if text else None
+    finally:
+        connection.close()
+
+
+def metric(base_url, pattern):
+    """The sum of all samples whose line matches."""
+    url = urllib.parse.urlsplit(base_url)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(pattern, line))
+
+
+class Proxies:
+    """`count` proxies beside a `dev` with limits and a Redis of their own; a `with` block."""
+
+    def __init__(self, count, args=()):
+        self.dev = stack.DevServer(seed=seed(), limits=True)
+        self.count, self.args = count, list(args)
+        self.proxies, self.redis_url = [], None
+        self.services_folder = self.dev.folder / "services"
+
+    def __enter__(self):
+        try:
+            self.services("start")
+            lines = (self.services_folder / "env").read_text().splitlines()
+            self.redis_url = dict(line.split("=", 1) for line in lines if "=" in line)["REDIS_URL"].strip("'\"")
+            self.dev.start()
+            self.proxies = [self.start_proxy(i) for i in range(self.count)]
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def services(self, command):
+        subprocess.run([stack.ROOT / "deploy" / "services", command, self.services_folder, "redis"], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def start_proxy(self, i):
+        argv = [stack.binary(), "rest-proxy", "--listen", "127.0.0.1:0", "--upstream", self.dev.api_url,
+                "--redis-url", self.redis_url, *self.args]
+        return stack.Process(f"proxy-{i}", argv, self.dev.folder).start()
+
+    def url(self, i):
+        return self.proxies[i].ready["proxy_url"]
+
+    def base(self, i):
+        return self.url(i).removesuffix("/api")
+
+    def __exit__(self, *failure):
+        for proxy in self.proxies:
+            if failure and failure[0] is not None:
+                sys.stderr.write(f"--- {proxy.name}\n{proxy.log_tail(15)}\n")
+            proxy.kill() if failure and failure[0] is not None else proxy.stop()
+        self.services("stop")
+        self.dev.stop()
+
+
+def channels_of(p, token):
+    guild = request(p.dev.api_url, "GET", "/users/@me/guilds", token)[2][0]["id"]
+    return [c["id"] for c in request(p.dev.api_url, "GET", f"/guilds/{guild}/channels", token)[2] if c["type"] == 0]
+
+
+class Load:
+    """Callers that post in all channels through all proxies, one after the other, until `end`."""
+
+    def __init__(self, p, channels, token):
+        self.p, self.channels, self.token = p, channels, token
+        self.alive = list(range(len(p.proxies)))
+        self.answers, self.broken, self.lock, self.over = {}, 0, threading.Lock(), threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True) for i in range(CALLERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number):
+        rng = random.Random(number)
+        while not self.over.is_set():
+            channel, proxy = rng.choice(self.channels), rng.choice(self.alive)
+            reads = rng.random() < 0.3
+            try:
+                status = request(self.p.url(proxy), "GET" if reads else "POST", f"/channels/{channel}/messages",
+                                 self.token, None if reads else {"content": f"{number}"})[0]
+            except (OSError, http.client.HTTPException):
+                status = 0
+            with self.lock:
+                self.answers[status] = self.answers.get(status, 0) + 1
+
+    def kill(self, i):
+        self.alive = [j for j in self.alive if j != i]
+        self.p.proxies[i].kill()
+
+    def sent(self):
+        with self.lock:
+            return self.answers.get(200, 0)
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(120)
+        assert not any(thread.is_alive() for thread in self.threads)
+
+
+def run_load(p, half_s):
+    """Half of the time with all proxies, half with one killed. What was answered, and the upstream's count of 429."""
+    token = p.dev.bot("speaker")["token"]
+    load = Load(p, channels_of(p, token), token)
+    time.sleep(half_s)
+    before = load.sent()
+    load.kill(len(p.proxies) - 1)
+    time.sleep(half_s)
+    load.end()
+    refused = metric(p.dev.base_url, r'guildhall_api_requests_total\{.*code="429"')
+    return load.answers, before, refused
+
+
+class ProxyTest(unittest.TestCase):
+    def test_two_proxies_one_killed_never_a_429(self):
+        with Proxies(2) as p:
+            answers, before, refused = run_load(p, 6)
+            self.assertEqual(refused, 0)
+            self.assertLessEqual(set(answers), {200, 0})
+            self.assertGreater(before, 0)
+            self.assertGreater(answers[200], before)  # the survivor goes on
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and sys.argv[1] == "--seconds":
+        options = argparse.ArgumentParser()
+        options.add_argument("--seconds", type=float, default=60)
+        options.add_argument("--proxies", type=int, default=2)
+        given = options.parse_args()
+        with Proxies(given.proxies) as proxies:
+            answers, before, refused = run_load(proxies, given.seconds / 2)
+        print(f"{given.proxies} proxies, one killed after {given.seconds / 2:.0f} s: {answers.get(200, 0)} answered "
+              f"200 ({before} before), {answers.get(0, 0)} connections broken by the kill, {refused:.0f} times 429")
+        sys.exit(refused != 0)
+    unittest.main()
