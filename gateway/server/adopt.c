@@ -250,15 +250,15 @@ static void home_add(struct adoption *a, const struct log_reader *reader, uint64
         a->homes[a->home_count++] = (struct past_home){past_ref(log_reader_past(reader)), entry, left_ms};
 }
 
-/* Where it came from: all it dispatched when it is dead, else what it had when it let go. Then the homes before that
- * one, whose logs may be gone. */
+/* Where it came from: up to the entry at which it let go; when it did not, up to the last one now, for it may only have
+ * slept, and go on with its log. Then the homes before that one, whose logs may be gone. */
 static int homes_read(struct adoption *a)
 {
     const struct session_record *rec = &a->record;
     int64_t now_ms = clock_wall_ms();
     int r = 0;
 
-    home_add(a, a->reader, rec->released ? rec->entry : PAST_ENTRY_ALL, now_ms);
+    home_add(a, a->reader, rec->released ? rec->entry : log_reader_last(a->reader), now_ms);
     for (unsigned i = 0; r == 0 && i < rec->home_count; i++) {
         struct log_reader *reader;
         if (now_ms - rec->homes[i].left_ms > LIMIT_PAST_MS)

@@ -244,6 +244,11 @@ int log_reader_session(const struct log_reader *r, const struct session_record *
     return 0;
 }
 
+uint64_t log_reader_last(const struct log_reader *r)
+{
+    return r->last;
+}
+
 struct past *log_reader_past(const struct log_reader *r)
 {
     return r->past;

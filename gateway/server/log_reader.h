@@ -26,6 +26,8 @@ void log_readers_free(struct gateway *g);
  * log does not know how far the session was. */
 int log_reader_session(const struct log_reader *r, const struct session_record *rec, const struct log_line **ret_lines,
                        unsigned *ret_count, uint64_t *ret_last);
+/* The last entry that was read. */
+uint64_t log_reader_last(const struct log_reader *r);
 /* The ids of all its events. Borrowed from the reader. */
 struct past *log_reader_past(const struct log_reader *r);
 /* The event, encoded for this node; NULL: left out of the log, or of a type that this node does not know. Borrowed. */

@@ -12,9 +12,8 @@
 struct gateway;
 struct past;
 
-#define PAST_HOMES_MAX 4         /* of a session: that it lived there before that is forgotten */
-#define PAST_ENTRY_ALL INT64_MAX /* of a log: records are JSON, whose integers end there */
-#define PAST_HITS_MAX  32        /* nodes that sessions came from within LIMIT_PAST_MS */
+#define PAST_HOMES_MAX 4  /* of a session: that it lived there before that is forgotten */
+#define PAST_HITS_MAX  32 /* nodes that sessions came from within LIMIT_PAST_MS */
 
 /* One of a session's former homes: what its log has up to `entry`, the session had. */
 struct past_home {

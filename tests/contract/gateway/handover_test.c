@@ -482,7 +482,35 @@ static void what_is_published_again(void)
     close_both();
 }
 
-CONVERSATIONS(CONVERSATION(what_is_published_again), CONVERSATION(a_drained_node), CONVERSATION(voice_goes_along),
-              CONVERSATION(changes_in_between), CONVERSATION(a_killed_node), CONVERSATION(beyond_what_is_known),
-              CONVERSATION(a_live_node_is_asked), CONVERSATION(two_claim_it), CONVERSATION(without_kv_it_goes_on),
-              CONVERSATION(an_empty_redis))
+/* A node that was taken for dead goes on with its log: what it dispatched after a session had left, the session has not
+ * had when it comes back. */
+static void a_node_that_only_slept(void)
+{
+    struct client bot, other;
+
+    open_both();
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
+    client_login(&other, &a.node, BOT, INTENTS_USUAL, 2);
+    recorded(&bot);
+    assert_int_equal(kv_node_remove(ports.kv, "a"), 0);
+    resume_on(&bot, &b, FULL);
+    (void)client_event(&bot, "RESUMED");
+    recorded(&bot);
+    (void)client_op(&other, 9); /* it has found out */
+    client_close(&other, 4000);
+    client_login(&other, &a.node, BOT, INTENTS_USUAL, 2);
+    site_kill(&b);
+    say_some(5);
+    for (int i = 0; i < 5; i++)
+        (void)client_event(&other, "MESSAGE_CREATE");
+    co_sleep(LIMIT_OUTBOX_PENDING_MS); /* so old that they may have been published again */
+    resume_on(&bot, &a, FULL);
+    hears_from(&bot, said - 5);
+    client_close(&bot, 1000), client_close(&other, 1000);
+    close_both();
+}
+
+CONVERSATIONS(CONVERSATION(a_node_that_only_slept), CONVERSATION(what_is_published_again), CONVERSATION(a_drained_node),
+              CONVERSATION(voice_goes_along), CONVERSATION(changes_in_between), CONVERSATION(a_killed_node),
+              CONVERSATION(beyond_what_is_known), CONVERSATION(a_live_node_is_asked), CONVERSATION(two_claim_it),
+              CONVERSATION(without_kv_it_goes_on), CONVERSATION(an_empty_redis))

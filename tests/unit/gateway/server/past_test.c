@@ -32,7 +32,7 @@ static void up_to_an_entry(void **state)
     assert_false(had(late, &home, 1));
     assert_false(had(young, &home, 1)); /* nobody publishes it again yet */
     assert_false(had(event(60000, 4), &home, 1));
-    struct past_home both[] = {{.past = b, .entry = PAST_ENTRY_ALL}, home};
+    struct past_home both[] = {{.past = b, .entry = 9}, home};
     assert_true(had(late, both, 2));
     assert_true(had(early, both, 2));
     assert_false(had(early, both, 1)); /* not dispatched there */
