@@ -2,12 +2,15 @@
 #include "gateway/shard/connection_private.h"
 
 #include "gateway/shard/commands.h"
+#include "platform/base/clock.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include <errno.h>
 #include <stdio.h>
 
 #define STORE_EVERY_MS 50
+#define FINISH_TICK_MS 50
+#define CLOSE_END      1000 /* ends the session */
 
 /* --- the session in Redis --- */
 
@@ -32,7 +35,7 @@ void connection_store(struct connection *c)
     struct str id = pipeline_session_id(c->pipeline);
 
     c->store_again = c->storing;
-    if (c->storing || id.n == 0 || id.n >= sizeof(c->session.id))
+    if (c->ended || c->storing || id.n == 0 || id.n >= sizeof(c->session.id))
         return;
     /* The url belongs to the current session; an older one's events are the last of a session that is over anyway. */
     struct shard_session s = c->session;
@@ -73,6 +76,8 @@ static void connection_free(void *arg)
     loop_timer_free(c->step_timer);
     loop_timer_free(c->beat_timer);
     loop_timer_free(c->store_timer);
+    loop_timer_free(c->finish_timer);
+    map_done(&c->missing);
     inflate_free(c->inflate);
     mem_free(c);
 }
@@ -80,7 +85,8 @@ static void connection_free(void *arg)
 /* Frees it once nothing calls back any more. */
 void connection_end_check(struct connection *c)
 {
-    if (c->leaving && !c->dropped && !c->ws && !c->storing && !c->store_again && pipeline_is_empty(c->pipeline)) {
+    if (c->leaving && !c->dropped && !c->ws && !c->storing && !c->store_again && pipeline_is_empty(c->pipeline) &&
+        (!c->ended || c->calls == 0)) {
         void (*left)(unsigned, void *) = c->left;
 
         c->left = NULL;
@@ -92,23 +98,95 @@ void connection_end_check(struct connection *c)
         loop_post(connection_free, c);
 }
 
-static void on_leave_timeout(void *arg)
+void connection_take_commands(struct connection *c, struct commands *commands)
 {
-    struct connection *c = arg;
-    void (*left)(unsigned, void *) = c->left;
-    unsigned shard = c->o.key.shard;
-    void *left_arg = c->o.arg;
-
-    LOG_WARN("shard_left_late", "shard=%u confirmed=%llu", shard, (unsigned long long)pipeline_confirmed(c->pipeline));
-    c->left = NULL;
-    connection_drop(c);
-    left(shard, left_arg);
+    if (!c->commands && !c->leaving && !c->dropped)
+        c->commands = command_queue_open(commands, c->o.key.shard, connection_command, c);
 }
 
 static void commands_close(struct connection *c)
 {
     command_queue_close(c->commands);
     c->commands = NULL;
+}
+
+static void connection_drop_left(struct connection *c)
+{
+    void (*left)(unsigned, void *) = c->left;
+    unsigned shard = c->o.key.shard;
+    void *left_arg = c->o.arg;
+
+    c->left = NULL;
+    connection_drop(c);
+    left(shard, left_arg);
+}
+
+/* --- the end of the session --- */
+
+static void on_forgotten(int error, void *arg)
+{
+    struct connection *c = arg;
+
+    (void)error; /* a session that is over costs its next reader one op 9 */
+    c->calls--;
+    connection_end_check(c);
+}
+
+static void finish(struct connection *c)
+{
+    loop_timer_stop(c->beat_timer);
+    loop_timer_stop(c->step_timer);
+    loop_timer_stop(c->store_timer);
+    if (c->step == LIVE)
+        connection_live_add(-1);
+    c->step = WAITING;
+    c->leaving = c->ended = true;
+    commands_close(c);
+    c->store_again = false;
+    c->calls++;
+    session_forget(&c->o.key, on_forgotten, c);
+    if (c->ws)
+        ws_client_close(c->ws, CLOSE_END, "resharded"); /* on_close checks for the end */
+}
+
+/* An answer to a heartbeat comes after everything that the upstream had sent before. */
+static void on_finish_timer(void *arg)
+{
+    struct connection *c = arg;
+    bool late = clock_mono_ms() >= c->finish_end_ms;
+
+    if (c->ended) {
+        connection_end_check(c);
+    } else if (c->step == LIVE && !c->asked_last) {
+        c->asked_last = true;
+        connection_beat(c);
+    } else if (c->step == LIVE && c->beats == 0 && pipeline_is_empty(c->pipeline)) {
+        finish(c);
+    } else if (late) {
+        LOG_WARN("shard_finished_late", "shard=%u step=%s", c->o.key.shard, connection_step(c));
+        connection_drop_left(c);
+    }
+}
+
+void connection_finish(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg))
+{
+    if (c->finish_timer || c->leaving)
+        return;
+    c->left = left;
+    c->finish_end_ms = clock_mono_ms() + timeout_ms;
+    c->finish_timer = loop_timer_new(on_finish_timer, c);
+    loop_timer_start(c->finish_timer, FINISH_TICK_MS, FINISH_TICK_MS);
+    if (!c->publishes)
+        finish(c); /* it has nothing that another set has not */
+}
+
+static void on_leave_timeout(void *arg)
+{
+    struct connection *c = arg;
+
+    LOG_WARN("shard_left_late", "shard=%u confirmed=%llu", c->o.key.shard,
+             (unsigned long long)pipeline_confirmed(c->pipeline));
+    connection_drop_left(c);
 }
 
 void connection_drop(struct connection *c)
@@ -122,6 +200,8 @@ void connection_drop(struct connection *c)
     loop_timer_stop(c->step_timer);
     loop_timer_stop(c->beat_timer);
     loop_timer_stop(c->store_timer);
+    if (c->finish_timer)
+        loop_timer_stop(c->finish_timer);
     commands_close(c);
     pipeline_free(c->pipeline);
     c->pipeline = NULL;
@@ -177,7 +257,11 @@ static void on_fenced(void *arg)
 {
     struct connection *c = arg;
 
-    LOG_WARN("shard_fenced", "shard=%u epoch=%llu", c->o.key.shard, (unsigned long long)c->o.epoch);
+    if (c->fenced)
+        return;
+    c->fenced = true;
+    if (!c->finish_timer && !c->o.holds(c->o.key.shard, c->o.arg)) /* else: a set that makes room for the next */
+        LOG_WARN("shard_fenced", "shard=%u epoch=%llu", c->o.key.shard, (unsigned long long)c->o.epoch);
 }
 
 /* --- the public side --- */
@@ -190,6 +274,7 @@ struct connection *connection_new(const struct connection_options *o)
                                   .application = o->key.application,
                                   .shard = o->key.shard,
                                   .shard_count = o->key.shard_count,
+                                  .silent = o->silent,
                                   .may_publish = may_publish,
                                   .confirmed = on_confirmed,
                                   .pause = on_pause,
@@ -197,12 +282,12 @@ struct connection *connection_new(const struct connection_options *o)
                                   .arg = c};
 
     c->o = *o;
+    c->publishes = !o->silent;
+    c->guild_ms = clock_mono_ms();
     c->pipeline = pipeline_new(&po);
     c->step_timer = loop_timer_new(connection_on_step, c);
     c->beat_timer = loop_timer_new(connection_on_beat, c);
     c->store_timer = loop_timer_new(on_store_timer, c);
-    if (o->commands)
-        c->commands = command_queue_open(o->commands, o->key.shard, connection_command, c);
     connection_enter(c, LOADING);
     return c;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cache/writer.h"
+#include "gateway/shard/plan.h"
 #include "gateway/shard/session.h"
 #include "gateway/shard/upstream.h"
 #include "platform/io/amqp.h"
@@ -17,10 +18,10 @@ struct connection_options {
     struct upstream *upstream;
     struct cache_writer *cache;
     struct amqp_publisher *publisher;
-    struct commands *commands; /* workers' */
-    const char *ca_file;       /* NULL: the system's */
+    const char *ca_file; /* NULL: the system's */
     uint32_t intents;
     bool compress;
+    bool silent; /* beside the set of shards that publishes: into the cache only, until connection_publish */
     /* The lease stands. */
     bool (*holds)(unsigned shard, void *arg);
     /* The gateway's address and limits may be out of date: ask again, in the background. */
@@ -32,8 +33,18 @@ struct connection *connection_new(const struct connection_options *o);
 /* Closes without ending the session, lets what was received reach the broker (timeout_ms at most), stores how far it
  * got, then calls left. */
 void connection_leave(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg));
+/* The shard's successors in another set publish: ends the session once all that the upstream had for it has reached the
+ * broker (timeout_ms at most), then calls left. */
+void connection_finish(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg));
 /* The shard is another's: stops at once. The connection frees itself, here and after left. */
 void connection_drop(struct connection *c);
+
+/* What comes from now on is published. */
+void connection_publish(struct connection *c);
+/* Workers' commands are taken from now on. */
+void connection_take_commands(struct connection *c, struct commands *commands);
+/* How far a shard of the next set is: ready once its guilds are there. */
+enum shard_progress connection_progress(const struct connection *c);
 
 bool connection_is_live(const struct connection *c);
 bool connection_is_down(const struct connection *c); /* the upstream refused for good; an operator has to act */

@@ -6,6 +6,7 @@
 #include "gateway/shard/connection.h"
 #include "gateway/shard/inflate.h"
 #include "gateway/shard/pipeline.h"
+#include "platform/base/map.h"
 #include "platform/io/loop.h"
 #include "platform/io/ws_client.h"
 
@@ -27,24 +28,38 @@ struct connection {
     uint64_t seq;                 /* the last one received */
     unsigned generations;         /* sessions begun under this lease */
     unsigned attempts;            /* since the last time it was live */
-    bool paused, acked, skip_wait;
+    bool paused, acked, skip_wait, fenced;
     int64_t beat_ms, beat_interval_ms;
     struct loop_timer *step_timer, *beat_timer, *store_timer;
     bool storing, store_again;
     unsigned calls; /* answers of Redis that are awaited */
     void (*left)(unsigned shard, void *arg);
     bool leaving, dropped;
+
+    struct loop_timer *finish_timer; /* NULL: not finishing */
+    int64_t finish_end_ms;
+    bool asked_last, ended;
+    unsigned beats; /* heartbeats without their answer */
+
+    struct map missing; /* guilds of READY that did not come yet; of a silent connection only */
+    bool publishes;
+    int64_t guild_ms;      /* when the last one came */
+    unsigned ready_guilds; /* that READY named */
 };
 
 /* --- connection.c --- */
 void connection_store(struct connection *c); /* how far it is, in Redis */
 void connection_end_check(struct connection *c);
 
+/* --- connection_next.c: beside another set of shards --- */
+void connection_guilds_begin(struct connection *c, struct str guilds); /* READY's */
+void connection_guilds_event(struct connection *c, struct str type, struct str data);
+
 /* --- connection_steps.c --- */
 void connection_enter(struct connection *c, enum step step);
 /* Closes what is open, keeping the session, and comes back. */
 void connection_reconnect(struct connection *c, bool at_once);
-void connection_on_step(void *arg); /* the step timer */
+void connection_on_step(void *arg);                  /* the step timer */
 bool connection_is_over(const struct connection *c); /* what comes from the socket is no longer wanted */
 void connection_live_add(int n);                     /* to the metric */
 
@@ -52,5 +67,6 @@ void connection_live_add(int n);                     /* to the metric */
 void connection_payload(struct connection *c, struct str json);
 void connection_identify(struct connection *c);
 void connection_on_beat(void *arg);
+void connection_beat(struct connection *c);
 /* As command_send_fn. */
 int64_t connection_command(struct str payload, void *arg);

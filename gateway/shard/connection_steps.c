@@ -204,6 +204,8 @@ static void enter_connecting(struct connection *c)
     };
     c->paused = false;
     c->budget = (struct budget){0};
+    c->beats = 0;
+    c->asked_last = false;
     c->ws = ws_client_connect(&o, &err);
     if (!c->ws) {
         LOG_ERROR("gateway_url_invalid", "shard=%u error=\"%s\"", c->o.key.shard, err.data);

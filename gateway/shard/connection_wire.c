@@ -32,7 +32,7 @@ static void op_begin(struct buf *b, enum gateway_opcode op)
     jw_ki64(b, "op", op);
 }
 
-static void beat(struct connection *c)
+void connection_beat(struct connection *c)
 {
     struct buf BUF_AUTO b = BUF_INIT(256);
 
@@ -43,6 +43,7 @@ static void beat(struct connection *c)
         jw_knull(&b, "d");
     jw_obj_end(&b);
     c->beat_ms = clock_mono_ms();
+    c->beats++;
     send_op(c, &b);
 }
 
@@ -60,7 +61,7 @@ void connection_on_beat(void *arg)
     }
     c->acked = false;
     loop_timer_start(c->beat_timer, c->beat_interval_ms, 0);
-    beat(c);
+    connection_beat(c);
 }
 
 static void send_resume(struct connection *c)
@@ -128,7 +129,7 @@ int64_t connection_command(struct str payload, void *arg)
 /* --- receiving --- */
 
 struct ready {
-    struct str session_id, url;
+    struct str session_id, url, guilds;
 };
 
 static int ready_take(struct str key, struct str value, void *arg)
@@ -139,6 +140,8 @@ static int ready_take(struct str key, struct str value, void *arg)
         json_str_plain(value, &r->session_id);
     else if (str_eq(key, STR("resume_gateway_url")))
         json_str_plain(value, &r->url);
+    else if (str_eq(key, STR("guilds")))
+        r->guilds = value;
     return 0;
 }
 
@@ -153,6 +156,7 @@ static void on_ready(struct connection *c, struct str data)
         c->generations++;
     c->session.generation = c->o.epoch << GENERATION_BITS | c->generations;
     pipeline_session(c->pipeline, str_c(c->session.id), c->o.epoch, c->session.generation, 0);
+    connection_guilds_begin(c, r.guilds);
     connection_enter(c, LIVE);
     LOG_INFO("shard_ready", "shard=%u session=%s epoch=%llu", c->o.key.shard, c->session.id,
              (unsigned long long)c->o.epoch);
@@ -172,6 +176,7 @@ static void on_dispatch(struct connection *c, const struct envelope *e)
     if (c->session.id[0] == 0)
         return; /* an upstream that dispatches before READY */
     c->seq = (uint64_t)e->seq;
+    connection_guilds_event(c, e->type, e->data);
     pipeline_push(c->pipeline, c->seq, e->type, e->data);
 }
 
@@ -225,7 +230,7 @@ void connection_payload(struct connection *c, struct str json)
         on_dispatch(c, &e);
         break;
     case GATEWAY_OP_HEARTBEAT:
-        beat(c);
+        connection_beat(c);
         break;
     case GATEWAY_OP_RECONNECT:
         connection_reconnect(c, true);
@@ -239,6 +244,7 @@ void connection_payload(struct connection *c, struct str json)
         break;
     case GATEWAY_OP_HEARTBEAT_ACK:
         c->acked = true;
+        c->beats -= c->beats > 0;
         metric_observe_us(&metric_latency, (clock_mono_ms() - c->beat_ms) * 1000);
         break;
     default:

@@ -12,8 +12,10 @@
 #include "platform/protocol/envelope.h"
 #include <stdio.h>
 
-#define RETRY_MS 100
-#define MARK_MS  25
+#define RETRY_MS       100
+#define MARK_MS        25
+#define SILENT_KEEP_MS 5000
+#define SILENT_TICK_MS 250
 
 METRIC_DEFINE(metric_events, METRIC_COUNTER, "guildhall_shard_events_total", "Dispatches received");
 METRIC_DEFINE(metric_confirmed, METRIC_COUNTER, "guildhall_shard_confirmed_total", "Events confirmed by the broker");
@@ -38,7 +40,9 @@ struct event {
     struct session *session;
     uint64_t seq, tag, guild;
     enum stage cached, published;
+    bool silent; /* not for the broker, for now */
     uint64_t published_ns;
+    int64_t pushed_ms; /* of the silent */
     size_t bytes, type_bytes;
     char text[]; /* type, then data */
 };
@@ -56,7 +60,7 @@ struct pipeline {
     bool cache_failed,
         publish_failed; /* nothing more is asked until what is under way is back; then from the failure */
     bool paused, marked;
-    struct loop_timer *retry, *mark;
+    struct loop_timer *retry, *mark, *age;
 };
 
 static void session_unref(struct session *s)
@@ -91,6 +95,14 @@ static void run(struct pipeline *p);
 
 /* --- the end of the way --- */
 
+/* What nobody publishes stays for a while, and while there is room. */
+static bool silent_is_over(const struct pipeline *p, const struct event *e)
+{
+    return e->silent && e->cached == STAGE_DONE &&
+           (clock_mono_ms() - e->pushed_ms >= SILENT_KEEP_MS || p->count >= LIMIT_SHARD_PENDING_EVENTS / 4 ||
+            p->bytes >= LIMIT_SHARD_PENDING_BYTES / 4);
+}
+
 static void advance(struct pipeline *p)
 {
     uint64_t before = p->confirmed;
@@ -99,7 +111,7 @@ static void advance(struct pipeline *p)
     for (struct list *it; (it = list_first(&p->events)) != NULL;) {
         struct event *e = LIST_ENTRY(it, struct event, link);
 
-        if (e->published != STAGE_DONE)
+        if (e->published != STAGE_DONE && !silent_is_over(p, e))
             break;
         if (p->cache_at == it)
             p->cache_at = it->next;
@@ -258,7 +270,9 @@ static void publish_next(struct pipeline *p)
         if (e->cached != STAGE_DONE)
             break;
         p->publish_at = p->publish_at->next;
-        if (e->published == STAGE_NEW)
+        if (e->published != STAGE_NEW)
+            continue;
+        if (!e->silent)
             publish(p, e);
     }
 }
@@ -346,8 +360,13 @@ void pipeline_push(struct pipeline *p, uint64_t seq, struct str type, struct str
 {
     struct event *e = mem_alloc(sizeof(*e) + type.n + data.n);
 
-    *e = (struct event){
-        .pipeline = p, .session = session_ref(p->session), .seq = seq, .bytes = type.n + data.n, .type_bytes = type.n};
+    *e = (struct event){.pipeline = p,
+                        .session = session_ref(p->session),
+                        .seq = seq,
+                        .bytes = type.n + data.n,
+                        .type_bytes = type.n,
+                        .silent = p->o.silent,
+                        .pushed_ms = p->o.silent ? clock_mono_ms() : 0};
     memcpy(e->text, type.p, type.n);
     memcpy(e->text + type.n, data.p, data.n);
     metric_add(&metric_events, 1);
@@ -393,6 +412,11 @@ static void on_mark(void *arg)
 
 /* --- life --- */
 
+static void on_age(void *arg)
+{
+    run(arg);
+}
+
 struct pipeline *pipeline_new(const struct pipeline_options *o)
 {
     struct pipeline *p = MEM_NEW(struct pipeline);
@@ -402,6 +426,9 @@ struct pipeline *pipeline_new(const struct pipeline_options *o)
     p->cache_at = p->publish_at = &p->events;
     p->retry = loop_timer_new(on_retry, p);
     p->mark = loop_timer_new(on_mark, p);
+    p->age = loop_timer_new(on_age, p);
+    if (o->silent)
+        loop_timer_start(p->age, SILENT_TICK_MS, SILENT_TICK_MS);
     return p;
 }
 
@@ -421,6 +448,7 @@ void pipeline_free(struct pipeline *p)
     session_unref(p->confirmed_session);
     loop_timer_free(p->retry);
     loop_timer_free(p->mark);
+    loop_timer_free(p->age);
     mem_free(p);
 }
 
@@ -438,6 +466,20 @@ void pipeline_session(struct pipeline *p, struct str session, uint64_t epoch, ui
         p->confirmed_session = session_ref(s);
         p->confirmed = confirmed;
     }
+}
+
+void pipeline_publish(struct pipeline *p)
+{
+    if (!p->o.silent)
+        return;
+    p->o.silent = false;
+    loop_timer_stop(p->age);
+    LIST_FOREACH(it, &p->events)
+    {
+        LIST_ENTRY(it, struct event, link)->silent = false;
+    }
+    p->publish_at = p->events.next;
+    run(p);
 }
 
 uint64_t pipeline_confirmed(const struct pipeline *p)

@@ -14,6 +14,7 @@ struct pipeline_options {
     struct amqp_publisher *publisher;
     uint64_t application;
     unsigned shard, shard_count;
+    bool silent; /* into the cache only, until pipeline_publish; */
     /* The lease stands: asked before each batch that leaves. */
     bool (*may_publish)(void *arg);
     /* The confirmed prefix grew. */
@@ -33,6 +34,9 @@ void pipeline_free(struct pipeline *p);
 void pipeline_session(struct pipeline *p, struct str session, uint64_t epoch, uint64_t generation, uint64_t confirmed);
 /* One dispatch, copied. seq rises from call to call. */
 void pipeline_push(struct pipeline *p, uint64_t seq, struct str type, struct str data);
+/* For the silent: what comes from now on, and what came lately (SILENT_KEEP_MS), goes to the broker, too. What another
+ * set of shards published up to now overlaps with that, so nothing is missed and nothing overtakes. */
+void pipeline_publish(struct pipeline *p);
 /* Tries again now (Redis or RabbitMQ came back, the lease was renewed). */
 void pipeline_kick(struct pipeline *p);
 

@@ -2,9 +2,9 @@
 #include "gateway/shard/process.h"
 
 #include "cache/broker.h"
-#include "cache/share.h"
 #include "gateway/shard/commands.h"
 #include "gateway/shard/connection.h"
+#include "gateway/shard/set.h"
 #include "platform/base/clock.h"
 #include "platform/base/limits.h"
 #include "platform/base/log.h"
@@ -19,10 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEASE_MS     5000
-#define TICK_MS      1000
-#define SETTLE_MS    1500
-#define LEAVE_MS     8000
+#define TELL_MS      500  /* how often the plan of sets is asked for */
+#define OVERLAP_MS   5000 /* both sets publish: what the old one's gateway had under way when the new one began */
+#define SETS_MAX     8
 #define ASK_AGAIN_MS 2000
 #define ASK_EVERY_MS 2000 /* the gateway's address, at most */
 #define WATCH_MS     250
@@ -38,29 +37,21 @@ struct process {
     struct amqp_publisher *publisher;
     struct cache_writer *cache;
     struct cache_selection selection;
-    struct commands *commands;
     struct broker_topology topology;
-    struct share *share;
-    struct connection **shards; /* by number; NULL: not ours */
-    unsigned shard_count;
-    char member[80], group[80];
+    struct shard_set *sets[SETS_MAX]; /* all of this process: */
+    struct shard_set *current,
+        *next; /* the one that publishes; the one that a reshard makes ready; and those that end */
+    char member[80];
     char *groups_text;
     const char *groups[GROUPS_MAX];
     int group_count;
-    struct loop_timer *watch;
-    bool asking, told_ready, stopping;
+    struct loop_timer *watch, *tell;
+    bool asking, telling, told_ready, stopping;
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
 
-/* --- slots --- */
-
-static bool holds(unsigned shard, void *arg)
-{
-    const struct process *p = arg;
-
-    return p->share && share_holds(p->share, shard);
-}
+/* --- sets --- */
 
 static void ask_gateway_main(void *arg)
 {
@@ -84,90 +75,140 @@ static void on_stale(void *arg)
         p->asking = false;
 }
 
-static void on_gained(unsigned shard, uint64_t epoch, void *arg)
+static void set_gone(struct shard_set *set, void *arg)
 {
     struct process *p = arg;
-    struct connection_options o = {.key = {p->redis, p->upstream.application, shard, p->shard_count},
-                                   .epoch = epoch,
-                                   .upstream = &p->upstream,
-                                   .cache = p->cache,
-                                   .publisher = p->publisher,
-                                   .commands = p->commands,
-                                   .ca_file = p->o.upstream_ca,
-                                   .intents = p->o.intents,
-                                   .compress = p->o.compress,
-                                   .holds = holds,
-                                   .stale = on_stale,
-                                   .arg = p};
+    bool any = false;
 
-    LOG_INFO("shard_gained", "shard=%u epoch=%llu", shard, (unsigned long long)epoch);
-    p->shards[shard] = connection_new(&o);
+    for (int i = 0; i < SETS_MAX; i++) {
+        if (p->sets[i] == set)
+            p->sets[i] = NULL;
+        any |= p->sets[i] != NULL;
+    }
+    p->current = p->current == set ? NULL : p->current;
+    if (p->stopping && !any)
+        loop_post(p->stopped, p->stopped_arg);
 }
 
-static void on_left(unsigned shard, void *arg)
+/* NULL: there are too many that have not ended yet. */
+static struct shard_set *set_begin(struct process *p, uint64_t generation, unsigned count, bool silent)
 {
-    struct process *p = arg;
+    struct shard_set_options o = {
+        .generation = generation,
+        .count = count,
+        .slots_max = p->o.shards_max,
+        .member = p->member,
+        .connection = {.key = {.redis = p->redis, .application = p->upstream.application},
+                       .upstream = &p->upstream,
+                       .cache = p->cache,
+                       .publisher = p->publisher,
+                       .ca_file = p->o.upstream_ca,
+                       .intents = p->o.intents,
+                       .compress = p->o.compress,
+                       .silent = silent},
+        .stale = on_stale,
+        .arg = p,
+    };
 
-    LOG_INFO("shard_left", "shard=%u", shard);
-    p->shards[shard] = NULL;
-    share_released(p->share, shard);
+    for (int i = 0; i < SETS_MAX; i++) {
+        if (p->sets[i])
+            continue;
+        LOG_INFO("set_begun", "application=%llu generation=%llu shards=%u max=%u silent=%d gateway=%s member=%s",
+                 (unsigned long long)p->upstream.application, (unsigned long long)generation, count, p->o.shards_max,
+                 silent, p->upstream.gateway_url, p->member);
+        return p->sets[i] = shard_set_new(&o);
+    }
+    return NULL;
 }
 
-static void on_leave(unsigned shard, void *arg)
+/* Another set than ours is the current one: the next, or one that this process has missed the making of. */
+static void advance(struct process *p, const struct shard_plan *plan)
 {
-    struct process *p = arg;
+    struct shard_set *old = p->current, *now = p->next;
+    struct buf BUF_AUTO err = BUF_INIT(1024);
 
-    if (p->shards[shard])
-        connection_leave(p->shards[shard], LEAVE_MS, on_left);
+    if (!now || shard_set_generation(now) != plan->generation)
+        now = set_begin(p, plan->generation, plan->count, false);
+    else
+        p->next = NULL;
+    if (!now)
+        return;
+    p->current = now;
+    shard_set_publish(now);
+    shard_set_take_commands(now, commands_new(&(struct commands_options){.amqp_url = p->o.amqp_url,
+                                                                         .application = p->upstream.application,
+                                                                         .shard_count = plan->count,
+                                                                         .queue_count = plan->queues,
+                                                                         .publisher = p->publisher},
+                                              &err));
+    if (!old) {
+        if (p->o.shard_count && p->o.shard_count != plan->count)
+            LOG_WARN("shard_count_ignored", "told=%u runs=%u hint=\"guildhall ctl reshard changes it\"",
+                     p->o.shard_count, plan->count);
+        return;
+    }
+    LOG_INFO("resharded", "from=%u to=%u generation=%llu", shard_set_count(old), plan->count,
+             (unsigned long long)plan->generation);
+    shard_set_finish(old, OVERLAP_MS, set_gone, p);
 }
 
-static void on_lost(unsigned shard, void *arg)
+static void follow(struct process *p, const struct shard_plan *plan)
+{
+    if (!p->current || plan->generation > shard_set_generation(p->current))
+        advance(p, plan);
+    if (!p->current || plan->generation < shard_set_generation(p->current))
+        return; /* a Redis that forgot: it is told again */
+    if (p->next && shard_set_generation(p->next) != plan->next_generation) {
+        shard_set_finish(p->next, 0, set_gone, p);
+        p->next = NULL;
+    }
+    if (!p->next && plan->next_generation > plan->generation)
+        p->next = set_begin(p, plan->next_generation, plan->next_count, true);
+    if (p->next && plan->phase == SHARD_PHASE_OVERLAP)
+        shard_set_publish(p->next);
+}
+
+static void on_plan(int error, const struct shard_plan *plan, void *arg)
 {
     struct process *p = arg;
 
-    LOG_WARN("shard_lost", "shard=%u", shard);
-    if (p->shards[shard])
-        connection_drop(p->shards[shard]);
-    p->shards[shard] = NULL;
+    p->telling = false;
+    if (error == 0 && !p->stopping)
+        follow(p, plan);
+}
+
+/* Tells how far the next set is, and hears which sets there are. */
+static void on_tell(void *arg)
+{
+    struct process *p = arg;
+    unsigned first = p->o.shard_count ? p->o.shard_count : p->upstream.shards;
+    struct shard_plan_word w = {.application = p->upstream.application,
+                                .generation = p->current ? shard_set_generation(p->current) : 0,
+                                .count = p->current ? shard_set_count(p->current) : first,
+                                .told = p->o.shard_count != 0};
+    unsigned count = p->next ? shard_set_count(p->next) : 0;
+    unsigned *shards = mem_alloc(sizeof(*shards) * (count + 1));
+    enum shard_progress *progress = mem_alloc(sizeof(*progress) * (count + 1));
+
+    if (!p->telling && !p->stopping) {
+        for (unsigned i = 0; i < count; i++) {
+            const struct connection *c = shard_set_connection(p->next, i);
+            if (!c)
+                continue;
+            shards[w.shard_count] = i;
+            progress[w.shard_count++] = connection_progress(c);
+        }
+        w.next_generation = p->next ? shard_set_generation(p->next) : 0;
+        w.shards = shards;
+        w.progress = progress;
+        p->telling = true;
+        shard_plan_tell(p->redis, &w, on_plan, p);
+    }
+    mem_free(shards);
+    mem_free(progress);
 }
 
 /* --- start: what must be known before the first shard --- */
-
-static void share_begin(struct process *p)
-{
-    unsigned long long application = p->upstream.application;
-    struct buf BUF_AUTO err = BUF_INIT(1024);
-
-    p->shard_count = p->o.shard_count ? p->o.shard_count : p->upstream.shards;
-    p->shards = mem_zalloc(sizeof(struct connection *) * p->shard_count);
-    p->commands = commands_new(&(struct commands_options){.amqp_url = p->o.amqp_url,
-                                                          .application = application,
-                                                          .shard_count = p->shard_count,
-                                                          .publisher = p->publisher},
-                               &err);
-    p->cache = cache_writer_new(&(struct cache_writer_options){.redis = p->redis,
-                                                               .application = p->upstream.application,
-                                                               .intents = p->o.intents,
-                                                               .selection = &p->selection,
-                                                               .messages = p->o.cache_messages,
-                                                               .message_ttl_s = p->o.cache_message_ttl_s});
-    snprintf(p->group, sizeof(p->group), "gh:%llu:shards:%u", application, p->shard_count);
-    struct share_options o = {.redis = p->redis,
-                              .name = p->group,
-                              .member = p->member,
-                              .slots = p->shard_count,
-                              .slots_max = p->o.shards_max,
-                              .ttl_ms = LEASE_MS,
-                              .tick_ms = TICK_MS,
-                              .settle_ms = SETTLE_MS,
-                              .gained = on_gained,
-                              .leave = on_leave,
-                              .lost = on_lost,
-                              .arg = p};
-    p->share = share_new(&o);
-    LOG_INFO("sharing", "application=%llu shards=%u max=%u gateway=%s member=%s", application, p->shard_count,
-             p->o.shards_max, p->upstream.gateway_url, p->member);
-}
 
 static void start_main(void *arg)
 {
@@ -194,15 +235,21 @@ static void start_main(void *arg)
         LOG_ERROR("amqp_url_invalid", "error=\"%s\"", err.data ? err.data : "");
         return;
     }
-    share_begin(p);
+    p->cache = cache_writer_new(&(struct cache_writer_options){.redis = p->redis,
+                                                               .application = p->upstream.application,
+                                                               .intents = p->o.intents,
+                                                               .selection = &p->selection,
+                                                               .messages = p->o.cache_messages,
+                                                               .message_ttl_s = p->o.cache_message_ttl_s});
+    loop_timer_start(p->tell, 0, TELL_MS);
 }
 
 static void on_watch(void *arg)
 {
     struct process *p = arg;
 
-    if (p->share)
-        metric_set(&metric_held, share_held(p->share));
+    if (p->current)
+        metric_set(&metric_held, shard_set_held(p->current));
     if (!p->told_ready && process_redis_ready(p) && process_broker_ready(p) && process_shards_ready(p)) {
         p->told_ready = true;
         p->o.ready(p->o.arg);
@@ -240,35 +287,35 @@ struct process *process_new(const struct process_options *o, struct buf *err)
     snprintf(p->member, sizeof(p->member), "%s/%d/%llx", host, (int)getpid(), (unsigned long long)clock_mono_ns());
     srand48((long)clock_mono_ns() ^ getpid());
     p->upstream = (struct upstream){.client = http_client_new(&ho), .base_url = o->upstream, .token = o->token};
+    p->tell = loop_timer_new(on_tell, p);
     p->watch = loop_timer_new(on_watch, p);
     loop_timer_start(p->watch, WATCH_MS, WATCH_MS);
     co_spawn(start_main, p);
     return p;
 }
 
-static void on_share_stopped(void *arg)
-{
-    struct process *p = arg;
-
-    p->share = NULL;
-    p->stopped(p->stopped_arg);
-}
-
 void process_stop(struct process *p, void (*done)(void *arg), void *arg)
 {
+    bool any = false;
+
     p->stopping = true;
     p->stopped = done;
     p->stopped_arg = arg;
-    if (p->share)
-        share_stop(p->share, on_share_stopped, p);
-    else
+    p->next = NULL;
+    for (int i = 0; i < SETS_MAX; i++) {
+        if (!p->sets[i])
+            continue;
+        any = true;
+        shard_set_leave(p->sets[i], set_gone, p);
+    }
+    if (!any)
         loop_post(done, arg);
 }
 
 void process_free(struct process *p)
 {
     loop_timer_free(p->watch);
-    commands_free(p->commands);
+    loop_timer_free(p->tell);
     if (p->publisher)
         amqp_publisher_free(p->publisher);
     if (p->cache)
@@ -278,7 +325,6 @@ void process_free(struct process *p)
     http_client_free(p->upstream.client);
     broker_topology_done(&p->topology);
     mem_free(p->groups_text);
-    mem_free(p->shards);
     mem_free(p);
 }
 
@@ -298,10 +344,5 @@ bool process_shards_ready(void *process)
 {
     const struct process *p = process;
 
-    if (!p->share || !share_settled(p->share))
-        return false;
-    for (unsigned i = 0; i < p->shard_count; i++)
-        if (p->shards[i] && !connection_is_live(p->shards[i]))
-            return false;
-    return true;
+    return p->current && shard_set_ready(p->current);
 }

@@ -21,7 +21,8 @@ static const char *const permit_script =
 
 static void session_key_text(const struct session_key *k, char *out, size_t size)
 {
-    snprintf(out, size, "gh:%llu:{shard:%u/%u}:session", (unsigned long long)k->application, k->shard, k->shard_count);
+    snprintf(out, size, "gh:%llu:{shard:%u/%u}:session:%llu", (unsigned long long)k->application, k->shard,
+             k->shard_count, (unsigned long long)k->set);
 }
 
 /* --- load --- */
@@ -99,6 +100,16 @@ void session_store(const struct session_key *k, const struct shard_session *sess
     struct str words[] = {str_c(key),         str_c(epoch), str_c(generation),
                           str_c(session->id), str_c(seq),   str_c(session->url)};
     redis_script(k->redis, store_script, 1, 6, words, LIMIT_REDIS_COMMAND_MS, on_stored, s);
+}
+
+void session_forget(const struct session_key *k, void (*done)(int error, void *arg), void *arg)
+{
+    struct store *s = MEM_NEW(struct store);
+    char key[128];
+
+    *s = (struct store){done, arg};
+    session_key_text(k, key, sizeof(key));
+    redis_command(k->redis, 2, (struct str[]){STR("DEL"), str_c(key)}, LIMIT_REDIS_COMMAND_MS, on_stored, s);
 }
 
 /* --- permits --- */

@@ -8,3 +8,7 @@ int chat_main(void);
  * endpoints. words: what follows the tool's name. -ENOENT: no such tool. Otherwise *ret_code is the exit code. */
 int ctl_control_main(const char *tool, int word_count, char **words, int *ret_code);
 void ctl_control_help(void);
+
+/* ctl reshard, dlq: the bot side's. As ctl_control_main. */
+int ctl_bot_main(const char *tool, int word_count, char **words, int *ret_code);
+void ctl_bot_help(void);

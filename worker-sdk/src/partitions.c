@@ -11,6 +11,7 @@
 #include "platform/base/snowflake.h"
 #include "platform/io/co.h"
 #include "platform/io/loop.h"
+#include "platform/protocol/json_text.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -70,6 +71,41 @@ static struct str event_of(struct str key)
     return first && last > first ? (struct str){first + 1, (size_t)(last - first - 1)} : STR("");
 }
 
+/* What happens to an entity once in its life: a second event of the kind is the same one, told by another set of shards
+ * (a reshard) or in another session. */
+static const char *const once[] = {
+    "MESSAGE_CREATE",
+    "MESSAGE_DELETE",
+    "INTERACTION_CREATE",
+    "THREAD_DELETE",
+    "GUILD_AUDIT_LOG_ENTRY_CREATE",
+    "GUILD_SCHEDULED_EVENT_CREATE",
+    "GUILD_SCHEDULED_EVENT_DELETE",
+    "STAGE_INSTANCE_CREATE",
+    "STAGE_INSTANCE_DELETE",
+    "AUTO_MODERATION_RULE_CREATE",
+    "AUTO_MODERATION_RULE_DELETE",
+    "ENTITLEMENT_CREATE",
+    "ENTITLEMENT_DELETE",
+};
+
+/* What the event is known by: the entity where that is enough, else where it stands in the shard's session. */
+static uint64_t identity_of(const char *type, struct str body, struct str message_id)
+{
+    char text[64];
+
+    for (size_t i = 0; i < sizeof once / sizeof *once; i++) {
+        if (strcmp(type, once[i]) != 0)
+            continue;
+        uint64_t id = json_member_id(body, STR("id"));
+        if (!id)
+            break;
+        snprintf(text, sizeof text, "%s:%llu", type, (unsigned long long)id);
+        return hash_of(str_c(text));
+    }
+    return hash_of(message_id);
+}
+
 static struct item *item_new(const struct amqp_delivery *d)
 {
     struct item *i = MEM_NEW(struct item);
@@ -87,7 +123,7 @@ static struct item *item_new(const struct amqp_delivery *d)
     (void)amqp_delivery_header_int(d, BROKER_HEADER_SHARD, &i->event.shard);
     (void)amqp_delivery_header_int(d, BROKER_HEADER_SHARDS, &i->event.shard_count);
     (void)amqp_delivery_header_int(d, BROKER_HEADER_EPOCH, &i->lease_epoch);
-    i->id_hash = hash_of(d->message_id);
+    i->id_hash = identity_of(i->event.type, d->body, d->message_id);
     return i;
 }
 

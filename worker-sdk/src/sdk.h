@@ -22,7 +22,7 @@ struct item {
     int64_t lease_epoch; /* the shard's that published it; 0: not said */
     struct gh_event event;
     struct arena arena; /* holds the event's text */
-    uint64_t id_hash;   /* of "session:seq"; 0: it has none */
+    uint64_t id_hash;   /* of "session:seq", or of the event's kind and entity; 0: it has none */
     unsigned partition;
     uint64_t came_ns; /* when the broker delivered it */
 };

@@ -251,12 +251,17 @@ static void repetitions_and_old_owners_are_dropped(void)
     publish_as(500, 500 % GUILDS, "{}", 9); /* the shard's next owner */
     publish_as(501, 500 % GUILDS, "{}", 7); /* its old one, late */
     publish_as(502, 500 % GUILDS, "{}", 9);
-    expect_true(wait_handled(&w, 1, 12, 20000));
+    publish_as(600, 600 % GUILDS, "{\"id\":\"99\"}", 9);
+    publish_as(601, 600 % GUILDS, "{\"id\":\"99\"}", 9); /* the same message, numbered by another set of shards */
+    publish_as(602, 600 % GUILDS, "{\"id\":\"100\"}", 9);
+    expect_true(wait_handled(&w, 1, 14, 20000));
     co_sleep(200);
     worker_read(&w);
     expect_int(handled[5], 1);
     expect_int(handled[501], 0);
     expect_int(handled[502], 1);
+    expect_int(handled[601], 0);
+    expect_int(handled[602], 1);
     worker_end(&w, SIGTERM);
     end();
 }

@@ -1,5 +1,5 @@
 /* The upstream of the shard's tests. Loop thread. A session is a list of dispatches; READY and RESUMED count as such.
- */
+ * Each shard of each count has one session at a time. */
 #include "tests/contract/shard/fake_gateway.h"
 
 #include "platform/base/clock.h"
@@ -16,22 +16,53 @@
 
 #define QUEUE_BYTES (64u << 20)
 #define OLD_MAX     4
+#define SLOTS_MAX   8
 
 struct fake fake;
 
 static struct http_listener *listener;
-static struct ws_conn *current, *old[OLD_MAX];
-static unsigned old_count;
 static bool stopped;
-
-/* The session: what each seq was. message 0: READY or RESUMED. */
-static char session_id[16];
 static unsigned session_number;
-static struct {
-    unsigned message;
-} log_of[FAKE_EVENTS_MAX + 1];
-static uint64_t last_seq;
 static uint64_t seq_of[FAKE_EVENTS_MAX + 1];
+
+/* A shard's session: what each seq was. message 0: READY or RESUMED. */
+static struct slot {
+    char id[16]; /* empty: none */
+    unsigned shard, count;
+    struct ws_conn *current, *old[OLD_MAX];
+    unsigned old_count;
+    bool live;
+    unsigned log_of[FAKE_EVENTS_MAX + 1];
+    uint64_t last_seq;
+} slots[SLOTS_MAX];
+
+static struct slot *slot_of(const struct ws_conn *c)
+{
+    for (int i = 0; i < SLOTS_MAX; i++)
+        if (c && slots[i].current == c)
+            return &slots[i];
+    return NULL;
+}
+
+static struct slot *slot_for(unsigned shard, unsigned count)
+{
+    for (int i = 0; i < SLOTS_MAX; i++) {
+        struct slot *s = &slots[i];
+
+        if (s->count == 0)
+            *s = (struct slot){.shard = shard, .count = count};
+        if (s->shard == shard && s->count == count)
+            return s;
+    }
+    fail_msg("too many shards");
+    return NULL;
+}
+
+static void live_set(struct slot *s, bool live)
+{
+    s->live = live;
+    fake.live = live;
+}
 
 /* --- sending --- */
 
@@ -50,10 +81,10 @@ static void dispatch_write(struct buf *b, uint64_t seq, const char *type)
     jw_kobj(b, "d");
 }
 
-static void message_send(struct ws_conn *c, uint64_t seq)
+static void message_send(const struct slot *s, struct ws_conn *c, uint64_t seq)
 {
     BUF_AUTO struct buf b = {0};
-    unsigned message = log_of[seq].message;
+    unsigned message = s->log_of[seq];
 
     if (!message)
         return; /* an old READY or RESUMED: nobody needs it again */
@@ -67,22 +98,22 @@ static void message_send(struct ws_conn *c, uint64_t seq)
     send_text(c, &b);
 }
 
-static void ready_send(void)
+static void ready_send(struct slot *s)
 {
     BUF_AUTO struct buf b = {0};
 
-    snprintf(session_id, sizeof session_id, "fake%u", ++session_number);
-    last_seq = 1;
-    log_of[1].message = 0;
+    snprintf(s->id, sizeof s->id, "fake%u", ++session_number);
+    s->last_seq = 1;
+    s->log_of[1] = 0;
     dispatch_write(&b, 1, "READY");
-    jw_kcstr(&b, "session_id", session_id);
+    jw_kcstr(&b, "session_id", s->id);
     jw_kcstr(&b, "resume_gateway_url", fake.resume_url);
     jw_karr(&b, "guilds");
     jw_arr_end(&b);
     jw_obj_end(&b);
     jw_obj_end(&b);
-    send_text(current, &b);
-    fake.live = true;
+    send_text(s->current, &b);
+    live_set(s, true);
 }
 
 static void op_send(struct ws_conn *c, int op, const char *data)
@@ -98,23 +129,47 @@ static void op_send(struct ws_conn *c, int op, const char *data)
 
 /* --- receiving --- */
 
-static void take_over(struct ws_conn *c)
+static void take_over(struct slot *s, struct ws_conn *c)
 {
-    if (current && current != c) {
-        if (fake.keep_old && old_count < OLD_MAX)
-            old[old_count++] = current;
+    if (s->current && s->current != c) {
+        if (fake.keep_old && s->old_count < OLD_MAX)
+            s->old[s->old_count++] = s->current;
         else
-            ws_close(current, 4000, "replaced");
+            ws_close(s->current, 4000, "replaced");
     }
-    current = c;
+    s->current = c;
 }
 
-static void on_identify(struct ws_conn *c)
+static int number_take(struct str value, void *arg)
 {
-    take_over(c);
+    unsigned **at = arg;
+    uint64_t n;
+
+    assert_int_equal(json_u64(value, &n), 0);
+    *(*at)++ = (unsigned)n;
+    return 0;
+}
+
+static void on_identify(struct ws_conn *c, struct str d)
+{
+    unsigned shard[2] = {0, 1}, *at = shard;
+
+    assert_int_equal(json_elements_scan(json_member(d, STR("shard")), number_take, &at), 0);
+    struct slot *s = slot_for(shard[0], shard[1]);
+    take_over(s, c);
+    if (fake.identified_ms && fake.identifies)
+        fake.identify_gap_ms = clock_mono_ms() - fake.identified_ms;
     fake.identifies++;
     fake.identified_ms = clock_mono_ms();
-    ready_send();
+    ready_send(s);
+}
+
+static struct slot *slot_named(struct str id)
+{
+    for (int i = 0; i < SLOTS_MAX; i++)
+        if (slots[i].id[0] && str_eq(id, str_c(slots[i].id)))
+            return &slots[i];
+    return NULL;
 }
 
 static void on_resume(struct ws_conn *c, struct str d)
@@ -124,23 +179,24 @@ static void on_resume(struct ws_conn *c, struct str d)
 
     assert_int_equal(json_u64(json_member(d, STR("seq")), &seq), 0);
     assert_int_equal(json_str_plain(json_member(d, STR("session_id")), &id), 0);
+    struct slot *s = slot_named(id);
     fake.resumes++;
     fake.resume_seq = seq;
-    if (fake.refuse_resume || !str_eq(id, str_c(session_id)) || seq > last_seq) {
+    if (fake.refuse_resume || !s || seq > s->last_seq) {
         fake.refused_ms = clock_mono_ms();
         op_send(c, GATEWAY_OP_INVALID_SESSION, "false");
         return;
     }
-    take_over(c);
-    for (uint64_t s = seq + 1; s <= last_seq; s++)
-        message_send(c, s);
+    take_over(s, c);
+    for (uint64_t n = seq + 1; n <= s->last_seq; n++)
+        message_send(s, c, n);
     BUF_AUTO struct buf b = {0};
-    log_of[++last_seq].message = 0;
-    dispatch_write(&b, last_seq, "RESUMED");
+    s->log_of[++s->last_seq] = 0;
+    dispatch_write(&b, s->last_seq, "RESUMED");
     jw_obj_end(&b);
     jw_obj_end(&b);
     send_text(c, &b);
-    fake.live = true;
+    live_set(s, true);
 }
 
 static void on_message(struct ws_conn *c, struct str data, bool binary, void *arg)
@@ -154,7 +210,7 @@ static void on_message(struct ws_conn *c, struct str data, bool binary, void *ar
     if (e.op == GATEWAY_OP_HEARTBEAT && !fake.no_ack)
         op_send(c, GATEWAY_OP_HEARTBEAT_ACK, "null");
     else if (e.op == GATEWAY_OP_IDENTIFY)
-        on_identify(c);
+        on_identify(c, e.data);
     else if (e.op == GATEWAY_OP_RESUME)
         on_resume(c, e.data);
     else if (e.op == GATEWAY_OP_REQUEST_GUILD_MEMBERS && fake.commands < FAKE_COMMANDS_MAX)
@@ -163,14 +219,20 @@ static void on_message(struct ws_conn *c, struct str data, bool binary, void *ar
 
 static void on_close(struct ws_conn *c, int code, void *arg)
 {
-    (void)code, (void)arg;
-    for (unsigned i = 0; i < old_count; i++)
-        if (old[i] == c)
-            old[i--] = old[--old_count];
-    if (c != current)
+    (void)arg;
+    for (int n = 0; n < SLOTS_MAX; n++)
+        for (unsigned i = 0; i < slots[n].old_count; i++)
+            if (slots[n].old[i] == c)
+                slots[n].old[i--] = slots[n].old[--slots[n].old_count];
+    struct slot *s = slot_of(c);
+    if (!s)
         return;
-    current = NULL;
-    fake.live = false;
+    s->current = NULL;
+    live_set(s, false);
+    if (code == 1000 || code == 1001) {
+        s->id[0] = 0;
+        fake.ended++;
+    }
 }
 
 static int on_upgrade(struct http_request *req, void *arg)
@@ -200,9 +262,10 @@ static void on_request(struct http_request *req, struct http_response *res, void
         buf_adds(&res->body, "{\"id\":\"4242\"}");
     else if (str_eq(req->path, STR("/api/v10/gateway/bot")))
         buf_addf(&res->body,
-                 "{\"url\":\"%s\",\"shards\":1,\"session_start_limit\":{\"total\":1000,\"remaining\":1000,"
-                 "\"reset_after\":0,\"max_concurrency\":1}}",
-                 fake.gateway_url);
+                 "{\"url\":\"%s\",\"shards\":%u,\"session_start_limit\":{\"total\":%d,\"remaining\":%d,"
+                 "\"reset_after\":%d,\"max_concurrency\":%d}}",
+                 fake.gateway_url, fake.shards, fake.starts_total, fake.starts_remaining, fake.starts_reset_ms,
+                 fake.concurrency);
     else
         res->status = 404;
 }
@@ -219,8 +282,10 @@ void fake_start(void)
     BUF_AUTO struct buf err = {0};
     struct http_listener_options o = {.listen = "127.0.0.1:0", .handler = on_request, .upgrade = on_upgrade};
 
-    fake = (struct fake){.interval_ms = 45000};
-    last_seq = 0;
+    fake = (struct fake){
+        .interval_ms = 45000, .shards = 1, .starts_total = 1000, .starts_remaining = 1000, .concurrency = 1};
+    memset(slots, 0, sizeof slots);
+    session_number = 0;
     memset(seq_of, 0, sizeof seq_of);
     assert_int_equal(http_listener_start(&o, &listener, &err), 0);
     snprintf(fake.gateway_url, sizeof fake.gateway_url, "ws://127.0.0.1:%d", fake_port());
@@ -233,28 +298,56 @@ static void on_stopped(void *arg)
     stopped = true;
 }
 
+static bool any_current(void)
+{
+    for (int i = 0; i < SLOTS_MAX; i++)
+        if (slots[i].current)
+            return true;
+    return false;
+}
+
 void fake_stop(void)
 {
     stopped = false;
     http_listener_stop(listener, 100, on_stopped, NULL);
-    while (old_count)
-        ws_abort(old[--old_count]);
-    if (current)
-        ws_abort(current);
-    for (int i = 0; (!stopped || current) && i < 2000; i++)
+    for (int n = 0; n < SLOTS_MAX; n++) {
+        while (slots[n].old_count)
+            ws_abort(slots[n].old[--slots[n].old_count]);
+        if (slots[n].current)
+            ws_abort(slots[n].current);
+    }
+    for (int i = 0; (!stopped || any_current()) && i < 2000; i++)
         co_sleep(10);
+}
+
+static void slot_emit(struct slot *s, unsigned message)
+{
+    assert_true(s->last_seq < FAKE_EVENTS_MAX);
+    s->log_of[++s->last_seq] = message;
+    seq_of[message] = s->last_seq;
+    message_send(s, s->current, s->last_seq);
+    for (unsigned i = 0; i < s->old_count; i++)
+        message_send(s, s->old[i], s->last_seq);
 }
 
 void fake_emit(unsigned count)
 {
     while (count-- > 0) {
-        assert_true(last_seq < FAKE_EVENTS_MAX && fake.emitted < FAKE_EVENTS_MAX);
-        log_of[++last_seq].message = ++fake.emitted;
-        seq_of[fake.emitted] = last_seq;
-        message_send(current, last_seq);
-        for (unsigned i = 0; i < old_count; i++)
-            message_send(old[i], last_seq);
+        assert_true(fake.emitted < FAKE_EVENTS_MAX);
+        unsigned message = ++fake.emitted;
+        for (int i = 0; i < SLOTS_MAX; i++)
+            if (slots[i].id[0] && (1 + message % 8) % slots[i].count == slots[i].shard)
+                slot_emit(&slots[i], message);
     }
+}
+
+unsigned fake_live(unsigned shard_count)
+{
+    unsigned live = 0;
+
+    for (int i = 0; i < SLOTS_MAX; i++)
+        live += slots[i].count == shard_count && slots[i].live;
+    return live;
 }
 
 uint64_t fake_seq_of(unsigned message)
@@ -264,20 +357,20 @@ uint64_t fake_seq_of(unsigned message)
 
 void fake_op(int op, const char *data)
 {
-    fake.live = false;
-    op_send(current, op, data);
+    live_set(&slots[0], false);
+    op_send(slots[0].current, op, data);
 }
 
 void fake_close(int code)
 {
-    fake.live = false;
-    if (current)
-        ws_close(current, code, "told to");
+    live_set(&slots[0], false);
+    if (slots[0].current)
+        ws_close(slots[0].current, code, "told to");
 }
 
 void fake_cut(void)
 {
-    fake.live = false;
-    if (current)
-        ws_abort(current);
+    live_set(&slots[0], false);
+    if (slots[0].current)
+        ws_abort(slots[0].current);
 }

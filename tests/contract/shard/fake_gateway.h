@@ -1,5 +1,6 @@
 /* An upstream under the test's control: the two HTTP questions a shard asks, and a gateway that numbers dispatches,
- * keeps them for RESUME, and misbehaves when it is told to. One shard, one gateway in a program. Loop thread. */
+ * keeps them for RESUME, and misbehaves when it is told to (its first shard, that is). One gateway in a program. Loop
+ * thread. */
 #pragma once
 
 #include "platform/base/buf.h"
@@ -10,20 +11,23 @@
 
 struct fake {
     /* knobs */
-    int interval_ms;      /* of heartbeats */
-    bool refuse_resume;   /* op 9 */
-    bool no_ack;          /* heartbeats stay unanswered */
+    int interval_ms;                                                  /* of heartbeats */
+    unsigned shards;                                                  /* that /gateway/bot recommends */
+    int starts_total, starts_remaining, starts_reset_ms, concurrency; /* its session_start_limit */
+    bool refuse_resume;                                               /* op 9 */
+    bool no_ack;                                                      /* heartbeats stay unanswered */
     bool keep_old;        /* the socket that a RESUME replaces stays open and gets the same events */
     char gateway_url[64]; /* what /gateway/bot tells */
     char resume_url[64];  /* what READY tells */
     /* what happened */
     unsigned connects, identifies, resumes;
-    uint64_t resume_seq; /* asked for by the last RESUME */
-    int64_t identified_ms, refused_ms;
-    bool live;                          /* READY or RESUMED was sent on the current socket */
-    unsigned commands;                  /* op 8 so far, in nonce[] */
-    unsigned nonces[FAKE_COMMANDS_MAX]; /* of each, as a number */
-    int64_t sent_ms[FAKE_SENDS_MAX];    /* when each payload came, of whatever op, on any socket */
+    unsigned ended;                                     /* sessions closed by their owner */
+    uint64_t resume_seq;                                /* asked for by the last RESUME */
+    int64_t identified_ms, refused_ms, identify_gap_ms; /* gap: between the last two IDENTIFYs */
+    bool live;                                          /* READY or RESUMED was sent on the current socket */
+    unsigned commands;                                  /* op 8 so far, in nonce[] */
+    unsigned nonces[FAKE_COMMANDS_MAX];                 /* of each, as a number */
+    int64_t sent_ms[FAKE_SENDS_MAX];                    /* when each payload came, of whatever op, on any socket */
     unsigned sends;
     unsigned emitted; /* messages so far, in all sessions */
 };
@@ -33,7 +37,10 @@ void fake_start(void); /* resets everything above */
 void fake_stop(void);
 int fake_port(void);
 
-/* Dispatches `count` more messages, with ids from fake.emitted + 1, in the session that is current. */
+/* Sessions of a set of so many shards that are live. */
+unsigned fake_live(unsigned shard_count);
+/* Dispatches `count` more messages, with ids from fake.emitted + 1, in the session of each set whose shard has the
+ * guild (8 guilds in turn). */
 void fake_emit(unsigned count);
 /* The seq a message had in its session; 0 when it was not dispatched. */
 uint64_t fake_seq_of(unsigned message);

@@ -50,6 +50,7 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
 /* --- shard processes --- */
 
 int processes[PROCESSES];
+struct shard_args shard_args;
 
 void shard_start(int at)
 {
@@ -63,8 +64,8 @@ void shard_start(int at)
         dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 1);
         setenv("DISCORD_TOKEN", "NDI0Mg.x.y", 1);
         execl(program, "guildhall", "shard", "--upstream", upstream, "--redis-url", getenv("REDIS_URL"), "--amqp-url",
-              getenv("AMQP_URL"), "--compress", "off", "--shards-max", "1", "--log-level",
-              getenv("SHARD_LOG") ? "debug" : "warn", (char *)NULL);
+              getenv("AMQP_URL"), "--compress", "off", "--shards-max", shard_args.shards_max, "--intents",
+              shard_args.intents, "--log-level", getenv("SHARD_LOG") ? "debug" : "warn", (char *)NULL);
         _exit(127);
     }
 }
@@ -101,6 +102,7 @@ void begin(void)
     BUF_AUTO struct buf err = {0}, queue = {0};
 
     memset(&got, 0, sizeof got);
+    shard_args = (struct shard_args){.shards_max = "1", .intents = "33280"};
     fake_start();
     redis = redis_new(services_env("REDIS_URL"), &err);
     redis_flush();
@@ -144,7 +146,8 @@ uint64_t stored_seq(void)
     struct redis_reply *reply = NULL;
     uint64_t seq = 0;
 
-    if (redis_await(redis, 3, (struct str[]){STR("HGET"), STR("gh:4242:{shard:0/1}:session"), STR("seq")}, &reply) < 0)
+    if (redis_await(redis, 3, (struct str[]){STR("HGET"), STR("gh:4242:{shard:0/1}:session:1"), STR("seq")}, &reply) <
+        0)
         return 0;
     seq = (uint64_t)redis_reply_int(reply);
     redis_reply_free(reply);

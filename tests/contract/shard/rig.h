@@ -32,6 +32,10 @@ extern struct got got;
 
 extern struct redis *redis;
 extern int processes[PROCESSES];
+/* Of processes to be started; begin() sets them. */
+extern struct shard_args {
+    const char *shards_max, *intents;
+} shard_args;
 
 void shard_start(int at);
 int shard_end(int at, int sig); /* its exit status */
@@ -52,5 +56,6 @@ uint64_t stored_seq(void); /* what a successor would RESUME from */
     }
 
 /* Tests of other files, for main's list. */
+void from_two_shards_to_three_and_back_no_message_is_lost_test(void **state);
 void commands_are_sent_in_order_within_the_budget_test(void **state);
 void commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test(void **state);
