@@ -228,11 +228,10 @@ static void log_loss(struct pg_conn *c, const char *why)
     if (c->state != PG_UP && c->pool->down_logged)
         return;
     const char *event = c->state == PG_UP ? "sql_connection_lost" : "sql_unreachable";
-    char line[256];
-    sql_log_text(why, line);
-    char *advice = strstr(line, "  "); /* libpq's guesses begin on a line of their own, with a tab */
-    if (advice)
-        *advice = 0;
+    const char *advice = strstr(why, "\n\t"); /* libpq's guesses stand on lines of their own */
+    char *said = advice ? mem_strndup(why, (size_t)(advice - why)) : mem_strdup(why), line[256];
+    sql_log_text(said, line);
+    mem_free(said);
     LOG_WARN(event, "driver=postgresql connection=%d reason=\"%s\"", c->index, line);
     if (c->state != PG_UP)
         c->pool->down_logged = true;
