@@ -31,7 +31,7 @@ class Person:
         self._thread = threading.Thread(target=self._listen, daemon=True)
         if listen:
             self._thread.start()
-            wait_until(lambda: self.seen("GUILD_CREATE", id=GUILD), 30, f"{name} sees the demo guild")
+            wait_until(lambda: self.seen("GUILD_CREATE", id=GUILD), 120, f"{name} sees the demo guild")
 
     def close(self):
         self._open = False

@@ -97,7 +97,7 @@ class Refusals(unittest.TestCase):
                     except OSError:
                         return None
 
-                wait_until(lambda: ask("/healthz") == 200, 10, "it lives")
+                wait_until(lambda: ask("/healthz") == 200, 120, "it lives")
                 self.assertEqual(ask("/readyz"), 503)
                 self.assertEqual(ask("/api/v10/users/@me"), 503)
             finally:

@@ -99,13 +99,13 @@ class Faults(unittest.TestCase):
             self.assertEqual(alice.sessions, self.sessions, "the session went on")
         if alice.sessions == self.sessions:
             unheard = lambda: [key for key in acknowledged if not alice.seen("MESSAGE_CREATE", id=key)]  # noqa: E731
-            wait_until(lambda: not unheard(), 30, lambda: f"all is heard; missing {unheard()}")
+            wait_until(lambda: not unheard(), RECOVERY_S, lambda: f"all is heard; missing {unheard()}")
         twice = [key for key in acknowledged if len(alice.seen("MESSAGE_CREATE", id=key)) > 1]
         self.assertEqual(twice, [], "heard twice")
 
     def under_fire(self, fault, same_session=False):
         speaker = Speaker()
-        wait_until(lambda: len(speaker.acknowledged) >= 2, 20, "the speaker is heard")
+        wait_until(lambda: len(speaker.acknowledged) >= 2, RECOVERY_S, "the speaker is heard")
         fault()
         self.whole_again()
         count = len(speaker.acknowledged)
@@ -140,7 +140,7 @@ class Faults(unittest.TestCase):
             self.assertIn(status, (500, 503), answer)
             self.assertIn("code", answer)
             base = stack.api_url.removesuffix("/api")
-            wait_until(lambda: not self.ready(base), 20, "the api says that it is not ready")
+            wait_until(lambda: not self.ready(base), RECOVERY_S, "the api says that it is not ready")
             self.assertEqual(http("GET", base + "/healthz")[0], 200, "it lives all the same")
         finally:
             stack.services("start", "postgres")

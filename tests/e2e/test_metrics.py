@@ -78,7 +78,7 @@ class Metrics(unittest.TestCase):
                 except OSError:
                     return None
 
-            here = values(wait_until(answers, 30, "the worker's page"))
+            here = values(wait_until(answers, 120, "the worker's page"))
             for name in ("events_total", "event_repeats_total", "events_fenced_total", "retries_total",
                          "dead_letters_total", "partitions", "handler_seconds_count"):
                 self.assertEqual(here[f"guildhall_worker_{name}"], "0")

@@ -32,7 +32,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEMO_SEED = ROOT / "deploy" / "demo.json"
-READY_TIMEOUT_S = float(os.environ.get("GUILDHALL_TEST_READY_TIMEOUT", "30"))
+READY_TIMEOUT_S = float(os.environ.get("GUILDHALL_TEST_READY_TIMEOUT", "120"))
 
 
 def binary():
