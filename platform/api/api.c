@@ -5,6 +5,7 @@
 #include "platform/api/faults.h"
 #include "platform/api/form.h"
 #include "platform/api/images.h"
+#include "platform/api/interactions/interactions.h"
 #include "platform/api/messages/messages.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
@@ -32,6 +33,7 @@ struct api *api_new(const struct api_options *o)
     api->faults = faults_new();
     api_control_start(api);
     api->access = access_cache_new();
+    api->pending = pending_new(api);
     return api;
 }
 
@@ -44,6 +46,7 @@ void api_free(struct api *api)
     router_free(api->router);
     limiter_free(api->limiter);
     access_cache_free(api->access);
+    pending_free(api->pending);
     mem_free(api);
 }
 

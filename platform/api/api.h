@@ -20,8 +20,9 @@ struct api_options {
     struct token_registry *tokens;
     const char *public_api_url; /* "http://host:port/api" */
     struct str secret;
-    bool limits;              /* rate, identify and registration limits */
-    unsigned max_concurrency; /* what /gateway/bot tells; 0 = 1. The gateway must hold to the same */
+    bool limits;                  /* rate, identify and registration limits */
+    int64_t interaction_first_ms; /* an interaction's first answer must come in this; 0 = LIMIT_INTERACTION_FIRST_MS */
+    unsigned max_concurrency;     /* what /gateway/bot tells; 0 = 1. The gateway must hold to the same */
     /* The gateway URL to hand out now; in the arena. 0, or -EHOSTDOWN when no node is up. */
     int (*gateway_url)(struct arena *a, struct str *ret, void *arg);
     void *gateway_url_arg;

@@ -11,6 +11,7 @@ struct api {
     struct limiter *limiter;
     struct access_cache *access;
     struct faults *faults;
+    struct pending_interactions *pending;
     bool limits_set; /* as the process was started; control may switch options.limits */
 };
 

@@ -146,7 +146,9 @@ static void keys_make(struct api_ctx *x, const struct route *route, char global[
     struct str address = caller_address(x);
     struct str major = route->major >= 0 && x->texts[route->major].n <= 20 ? x->texts[route->major] : STR("");
 
-    if (x->user_id)
+    if (route->by_token)
+        bucket_name(arena_strdup(x->arena, x->texts[0]), arena_strdup(x->arena, x->texts[1]), who);
+    else if (x->user_id)
         snprintf(who, sizeof who, "%llu", (unsigned long long)x->user_id);
     else
         snprintf(who, sizeof who, "%.*s", STR_ARG(address));
@@ -179,7 +181,12 @@ bool limit_route(struct api_ctx *x, const struct route *route)
     keys_make(x, route, global, bucket);
     const struct kv_bucket buckets[2] = {{global, LIMIT_API_GLOBAL, 1000},
                                          {bucket, route->bucket_limit, route->bucket_window_ms}};
-    buckets_take(x, buckets, 2, s);
+    /* "not bound to the application's Global Rate Limit": source "Receiving and Responding: Followup Messages" */
+    s[0] = (struct kv_bucket_state){.allowed = true};
+    if (route->by_token)
+        buckets_take(x, &buckets[1], 1, &s[1]);
+    else
+        buckets_take(x, buckets, 2, s);
     if (s[0].allowed && s[1].allowed) {
         headers_write(x->res, route->bucket_limit, s[1].remaining, s[1].reset_after_ms, route->bucket);
         return true;

@@ -91,6 +91,7 @@ static void route_add(struct router *router, struct route *r)
     struct str path = str_c(r->path), s;
 
     r->major = -1;
+    r->by_token = str_starts(path, STR("/interactions/{")) || str_starts(path, STR("/webhooks/{"));
     while (segment_next(&path, &s)) {
         bool is_param = s.n > 2 && s.p[0] == '{';
         if (is_param)

@@ -21,7 +21,8 @@ struct route {
     unsigned param_count;
     const char *param_names[API_PARAMS_MAX]; /* "channel.id": into path, up to the brace */
     bool param_is_id[API_PARAMS_MAX];
-    int major; /* the parameter that splits the bucket; -1 */
+    int major;     /* the parameter that splits the bucket; -1 */
+    bool by_token; /* the path's token is who asks: its own bucket for each, and not the global one */
     struct metric *seconds, *answers[6];
 };
 

@@ -216,6 +216,11 @@
 #define LIMIT_COMMAND_CHARS        8000        /* names, descriptions and values of a command; over it 50035 */
 #define LIMIT_COMMAND_CREATES      200         /* new commands in a scope in a day; over it 429 */
 #define LIMIT_COMMAND_PERMISSIONS  100         /* overwrites of a command in a guild; over it 50035 */
+#define LIMIT_INTERACTION_MS       (15 * 60000) /* an interaction's token is good so long; then 50027 */
+#define LIMIT_INTERACTION_FIRST_MS 3000         /* its first answer must be there by then; else 10062 */
+#define LIMIT_INTERACTIONS_PENDING 100000       /* of a process, waiting for that answer; over it 503 */
+#define LIMIT_EPHEMERAL_MS         (60 * 60000) /* a message for one person alone is kept so long after its last change */
+#define LIMIT_WEBHOOK_STRANGERS    50           /* wrong tokens of an address in a second; over it 429 */
 #define LIMIT_BOT_GUILDS_PER_SHARD 1000        /* what /gateway/bot recommends shards by */
 #define LIMIT_GUILD_LOCK_MS        10000       /* a change of a guild's structure holds its lock so long at most */
 #define LIMIT_AUDIT_KEEP_MS        (45 * 86400000LL) /* entries of the audit log, as documented */

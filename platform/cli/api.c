@@ -87,6 +87,7 @@ int api_main(void)
                             .public_api_url = service.public_url.data,
                             .secret = urls.secret,
                             .limits = setting_bool(SETTING_limits),
+                            .interaction_first_ms = setting_int(SETTING_interaction_deadline_ms),
                             .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency),
                             .gateway_url = gateway_url_any};
     api = api_new(&o);

@@ -200,6 +200,7 @@ int dev_main(void)
                             .public_api_url = service.public_url.data,
                             .secret = urls.secret,
                             .limits = setting_bool(SETTING_limits),
+                            .interaction_first_ms = setting_int(SETTING_interaction_deadline_ms),
                             .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency),
                             .gateway_url = gateway_url_own};
     self.api = api_new(&o);

@@ -167,6 +167,8 @@ struct message {
     uint64_t *mentions, *mention_roles;
     unsigned mention_count, mention_role_count;
     bool tts, pinned, mention_everyone;
+    uint64_t webhook_id;         /* the application of a message that answers an interaction; else 0 */
+    struct str interaction_json; /* interaction_metadata and interaction, as the members of one object */
 };
 
 /* A guild as one reader saw it: what GUILD_CREATE and permission checks are made from. */

@@ -1,6 +1,7 @@
 /* What a message may carry: content, embeds, components, flags, and whom it mentions. Coroutine.
  * Source: "Message: Create Message", "Allowed Mentions Object". */
 #include "platform/api/form.h"
+#include "platform/api/messages/components.h"
 #include "platform/api/messages/messages.h"
 
 #include "platform/base/limits.h"
@@ -171,24 +172,6 @@ static enum api_error mentions_read(struct api_ctx *x, const struct api_access *
     return API_OK;
 }
 
-/* Components are kept as they came once their outermost shape is right: rows (type 1) or layout parts, each an object
- * with a type. */
-static struct str components_read(struct api_ctx *x)
-{
-    json_t *rows = form_array(x, "components", FORM_NULLABLE, 40);
-    if (!rows || !json_array_size(rows))
-        return STR_NONE;
-    for (size_t i = 0; i < json_array_size(rows); i++)
-        if (!json_is_integer(json_object_get(json_array_get(rows, i), "type"))) {
-            form_error(x, "components", "BASE_TYPE_REQUIRED", "This field is required");
-            return STR_NONE;
-        }
-    char *text = json_dumps(rows, JSON_COMPACT);
-    struct str s = text ? arena_str(x->arena, str_c(text)) : STR_NONE;
-    free(text);
-    return s;
-}
-
 enum api_error message_content_read(struct api_ctx *x, const struct api_access *access, uint64_t replied_author,
                                     struct message *m)
 {
@@ -198,12 +181,16 @@ enum api_error message_content_read(struct api_ctx *x, const struct api_access *
         m->content = content.p ? content : STR("");
     if (form_has(x, "embeds"))
         m->embeds_json = embeds_read(x);
-    if (form_has(x, "components"))
-        m->components_json = components_read(x);
     if (form_i64(x, "flags", FORM_NULLABLE, 0, INT32_MAX, &flags)) {
         int64_t settable = MESSAGE_SUPPRESS_EMBEDS | MESSAGE_SUPPRESS_NOTIFICATIONS;
-        m->flags = (m->flags & ~settable) | (flags & settable);
+        m->flags = (m->flags & ~settable) | (flags & (settable | MESSAGE_COMPONENTS_V2));
     }
+    /* Only applications send components; a person's are left out, as by the original. */
+    if (form_has(x, "components") && x->is_bot)
+        m->components_json = components_read(x, m->flags & MESSAGE_COMPONENTS_V2 ? COMPONENTS_V2 : COMPONENTS_LEGACY);
+    if (m->flags & MESSAGE_COMPONENTS_V2 && (m->content.n || m->embeds_json.n))
+        form_error(x, m->content.n ? "content" : "embeds", "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2",
+                   "This field cannot be used together with MessageFlags.IS_COMPONENTS_V2");
     if (!(access->permissions & PERMISSION_EMBED_LINKS))
         m->embeds_json = STR_NONE;
     /* An edit that leaves the text alone leaves its mentions alone. */

@@ -97,15 +97,14 @@ static bool slowmode_pass(struct api_ctx *x, const struct api_access *access)
     return api_limit(x, key, 1, seconds * 1000, API_ERROR_SLOWMODE);
 }
 
-/* Writes the answer and adds the event; both from the same page. */
-static enum api_error message_tell(struct api_ctx *x, struct commit *c, const struct api_access *access,
-                                   enum event_type type, struct message *m)
+enum api_error message_tell(struct api_ctx *x, struct commit *c, const struct api_access *access, enum event_type type,
+                            struct message *m, uint64_t only_user)
 {
     struct message_page page;
     const struct member *author =
         access->snap.member_count && access->snap.members[0].user.id == m->author_id ? &access->snap.members[0] : NULL;
-    int r = type == EVENT_MESSAGE_CREATE ? message_page_new(x, m, author ? &author->user : NULL, &page)
-                                         : message_page_load(x, m, 1, x->user_id, &page);
+    int r = type == EVENT_MESSAGE_CREATE || only_user ? message_page_new(x, m, author ? &author->user : NULL, &page)
+                                                      : message_page_load(x, m, 1, x->user_id, &page);
     if (r < 0)
         return api_port_error(r, API_ERROR_INTERNAL);
     page.with_nonce = type == EVENT_MESSAGE_CREATE;
@@ -113,8 +112,15 @@ static enum api_error message_tell(struct api_ctx *x, struct commit *c, const st
     page.told_again = type == EVENT_MESSAGE_UPDATE;
     message_write_event(x, &data, &page, 0, author);
     page.told_again = false;
-    message_event(c, type, access->channel, m->author_id, message_payload(x->arena, &data), m->mentions,
-                  m->mention_count);
+    if (only_user) {
+        struct event *e = commit_event(c, type, only_user, true);
+        e->channel_id = m->channel_id;
+        e->user_id = m->author_id;
+        e->data = message_payload(x->arena, &data);
+    } else {
+        message_event(c, type, access->channel, m->author_id, message_payload(x->arena, &data), m->mentions,
+                      m->mention_count);
+    }
     message_write(x, api_out(x), &page, 0);
     message_page_done(&page);
     return API_OK;
@@ -172,7 +178,7 @@ static int message_commit(struct api_ctx *x, const struct api_access *access, bo
         store_message_insert_checked(&c, m, access->snap.guild_version, access->snap.user_version);
     else
         store_message_insert(&c, m);
-    *ret_error = message_tell(x, &c, access, EVENT_MESSAGE_CREATE, m);
+    *ret_error = message_tell(x, &c, access, EVENT_MESSAGE_CREATE, m, 0);
     return *ret_error == API_OK ? commit_run(&c, x->ports) : 0;
 }
 
@@ -228,7 +234,7 @@ enum api_error message_create(struct api_ctx *x)
 /* Who may change what: the author everything they wrote, a moderator only SUPPRESS_EMBEDS. */
 static enum api_error message_modify_check(struct api_ctx *x, const struct api_access *access, const struct message *m)
 {
-    if (m->type != MESSAGE_DEFAULT && m->type != MESSAGE_REPLY)
+    if (m->type == MESSAGE_CHANNEL_PINNED_MESSAGE)
         return API_ERROR_CANNOT_EXECUTE_ON_SYSTEM;
     if (m->author_id == x->user_id)
         return API_OK;
@@ -264,6 +270,6 @@ enum api_error message_modify(struct api_ctx *x)
     if (m.author_id == x->user_id)
         m.edited_ms = clock_wall_ms();
     store_message_update(&c, &m);
-    e = message_tell(x, &c, &access, EVENT_MESSAGE_UPDATE, &m);
+    e = message_tell(x, &c, &access, EVENT_MESSAGE_UPDATE, &m, 0);
     return e == API_OK ? api_commit(x, &c, API_ERROR_UNKNOWN_MESSAGE) : e;
 }

@@ -20,9 +20,18 @@ static inline bool json_to_id(const json_t *v, uint64_t *ret)
 /* Message flags a sender may set or an editor change. Source: "Message: Message Flags". */
 enum message_flag {
     MESSAGE_SUPPRESS_EMBEDS = 1 << 2,
+    MESSAGE_EPHEMERAL = 1 << 6, /* only answers to interactions */
+    MESSAGE_LOADING = 1 << 7,
     MESSAGE_SUPPRESS_NOTIFICATIONS = 1 << 12,
+    MESSAGE_COMPONENTS_V2 = 1 << 15, /* never taken back */
 };
-enum message_type { MESSAGE_DEFAULT = 0, MESSAGE_CHANNEL_PINNED_MESSAGE = 6, MESSAGE_REPLY = 19 };
+enum message_type {
+    MESSAGE_DEFAULT = 0,
+    MESSAGE_CHANNEL_PINNED_MESSAGE = 6,
+    MESSAGE_REPLY = 19,
+    MESSAGE_CHAT_INPUT_COMMAND = 20,
+    MESSAGE_CONTEXT_MENU_COMMAND = 23,
+};
 
 /* --- page.c: messages with what their JSON needs besides their rows -------------------------------------------------
  */
@@ -50,6 +59,11 @@ void message_write_event(struct api_ctx *x, struct buf *b, const struct message_
                          const struct member *member);
 /* All of the page as an array. */
 void message_page_write(struct api_ctx *x, struct buf *b, const struct message_page *p);
+
+/* Adds MESSAGE_CREATE or MESSAGE_UPDATE of the message to the commit and writes the answer, from one page. access: the
+ * author's, for `member`. only_user: nobody else hears of it (ephemeral); 0: who can view the channel. */
+enum api_error message_tell(struct api_ctx *x, struct commit *c, const struct api_access *access, enum event_type type,
+                            struct message *m, uint64_t only_user);
 
 /* Adds the event with this payload for everyone in the channel: once for a guild, once for each recipient of a DM. */
 void message_event(struct commit *c, enum event_type type, const struct channel *ch, uint64_t user_id, struct str data,

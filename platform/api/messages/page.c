@@ -6,6 +6,7 @@
 #include "platform/base/log.h"
 #include "platform/base/snowflake.h"
 #include "platform/ports/store/store.h"
+#include "platform/protocol/json_text.h"
 
 static void id_want(struct map *seen, uint64_t *ids, unsigned *count, uint64_t id)
 {
@@ -196,6 +197,11 @@ static void message_write_own(struct api_ctx *x, struct buf *b, const struct mes
         jw_kstr(b, "nonce", m->nonce);
     if (m->reference_json.n)
         jw_kraw(b, "message_reference", m->reference_json);
+    if (m->webhook_id) {
+        jw_kid(b, "webhook_id", m->webhook_id);
+        jw_kid(b, "application_id", m->webhook_id);
+        (void)json_members_copy(b, m->interaction_json, NULL, 0);
+    }
 }
 
 static void referenced_write(struct api_ctx *x, struct buf *b, const struct message_page *p, const struct message *m)

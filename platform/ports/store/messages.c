@@ -10,7 +10,7 @@
     "channel_id, id, guild_id, author_id, type, flags, content, embeds, attachments, components, sticker_items, "      \
     "poll, "                                                                                                           \
     "mentions, mention_roles, mention_everyone, tts, reference, reference_id, nonce, nonce_is_number, edited_ms, "     \
-    "pinned_ms"
+    "webhook_id, interaction, pinned_ms"
 
 #define MESSAGE_VALUES(c, m)                                                                                           \
     SQL_I(m->channel_id), SQL_I(m->id), SQL_ID(m->guild_id), SQL_I(m->author_id), SQL_I(m->type), SQL_I(m->flags),     \
@@ -19,13 +19,13 @@
         SQL_S(ids_join(c->arena, m->mentions, m->mention_count)),                                                      \
         SQL_S(ids_join(c->arena, m->mention_roles, m->mention_role_count)), SQL_I(m->mention_everyone), SQL_I(m->tts), \
         SQL_S(m->reference_json), SQL_ID(m->reference_id), SQL_S(m->nonce), SQL_I(m->nonce_is_number),                 \
-        SQL_I(m->edited_ms), SQL_I(m->pinned ? clock_wall_ms() : 0)
+        SQL_I(m->edited_ms), SQL_ID(m->webhook_id), SQL_S(m->interaction_json), SQL_I(m->pinned ? clock_wall_ms() : 0)
 
 void store_message_insert(struct commit *c, const struct message *m)
 {
     commit_sql(c, 1,
                "INSERT INTO messages (" MESSAGE_COLUMNS ") VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,"
-               "$16,$17,$18,$19,$20,$21,$22)",
+               "$16,$17,$18,$19,$20,$21,$22,$23,$24)",
                MESSAGE_VALUES(c, m));
 }
 
@@ -36,9 +36,9 @@ void store_message_insert_checked(struct commit *c, const struct message *m, uin
 {
     commit_sql(c, 1,
                "INSERT INTO messages (" MESSAGE_COLUMNS ") VALUES ($1,"
-               "CASE WHEN (SELECT g.access_version FROM guilds g WHERE g.id = $3) = $23 AND "
-               "(SELECT u.access_version FROM users u WHERE u.id = $4) = $24 THEN CAST($2 AS BIGINT) END,"
-               "$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22)",
+               "CASE WHEN (SELECT g.access_version FROM guilds g WHERE g.id = $3) = $25 AND "
+               "(SELECT u.access_version FROM users u WHERE u.id = $4) = $26 THEN CAST($2 AS BIGINT) END,"
+               "$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24)",
                MESSAGE_VALUES(c, m), SQL_I(guild_version), SQL_I(user_version));
 }
 
@@ -94,6 +94,8 @@ static void message_read(struct arena *a, const struct sql_result *r, int row, s
     m->nonce = sql_str(r, row, col++);
     m->nonce_is_number = sql_int(r, row, col++) != 0;
     m->edited_ms = sql_int(r, row, col++);
+    m->webhook_id = sql_id(r, row, col++);
+    m->interaction_json = sql_str(r, row, col++);
     m->pinned = sql_int(r, row, col++) != 0;
 }
 

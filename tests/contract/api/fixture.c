@@ -14,6 +14,7 @@ struct token_registry *tokens;
 int status;
 json_t *body;
 bool from_origin;
+int64_t first_answer_ms = 300000;
 
 static struct {
     struct api *api;
@@ -92,6 +93,7 @@ void api_start(bool limits)
                                   .public_api_url = url,
                                   .secret = STR("a secret of at least 32 characters"),
                                   .limits = limits,
+                                  .interaction_first_ms = first_answer_ms,
                                   .gateway_url = gateway_url};
     self.api = api_new(&options);
     o.arg = self.api;

@@ -19,6 +19,9 @@ struct person {
 extern struct ports ports;
 extern struct token_registry *tokens;
 
+/* Of the server started next; 0: the ordinary time. What is not about it waits long, for busy machines. */
+extern int64_t first_answer_ms;
+
 void api_start(bool limits);
 void api_stop(void);
 
