@@ -206,6 +206,20 @@ static int own_number(struct adoption *a)
     return r == 0 && a->own_number == KV_LOG_NUMBER_UNKNOWN ? -ENODATA : r;
 }
 
+/* Of its guilds, which may be many thousands. */
+static void numbers_in_record(struct adoption *a)
+{
+    struct map places = {0};
+
+    for (unsigned i = 0; i < a->record.topic_count; i++)
+        (void)map_put(&places, a->record.topics[i], &a->record.numbers[i]);
+    for (unsigned i = 0; i < a->guild_count; i++) {
+        const uint64_t *number = map_get(&places, a->guild_ids[i]);
+        a->numbers[i] = number ? *number : KV_LOG_NUMBER_UNKNOWN;
+    }
+    map_done(&places);
+}
+
 static int guilds_read(struct adoption *a)
 {
     struct session_record *rec = &a->record;
@@ -221,8 +235,7 @@ static int guilds_read(struct adoption *a)
     a->numbers = ARENA_ARRAY(&a->arena, uint64_t, count + 1);
     if (!rec->released)
         return kv_log_numbers(a->g->ports->kv, rec->run, a->guild_ids, count, a->numbers);
-    for (unsigned i = 0; i < count; i++)
-        a->numbers[i] = number_in_record(rec, a->guild_ids[i]);
+    numbers_in_record(a);
     return 0;
 }
 

@@ -202,6 +202,38 @@ static void wait_for_room(const struct session *s)
         co_sleep(FULL_WAIT_MS);
 }
 
+/* --- the guilds to come: a queue in an array, whose begin moves ------------------------------------------------------
+ */
+/* Room for `more` at the end. */
+static void loads_reserve(struct session *s, unsigned more)
+{
+    if (s->load_at + s->load_count + more > s->load_cap && s->load_at && s->load_at >= s->load_count) {
+        /* as many were taken before, so each of them pays for one move */
+        memmove(s->loads, s->loads + s->load_at, sizeof *s->loads * s->load_count);
+        s->load_at = 0;
+    }
+    unsigned needed = s->load_at + s->load_count + more;
+    if (needed <= s->load_cap)
+        return;
+    s->load_cap = s->load_cap * 2 > needed ? s->load_cap * 2 : needed;
+    s->loads = mem_realloc(s->loads, sizeof *s->loads * s->load_cap);
+}
+
+static void loads_push(struct session *s, struct load l)
+{
+    loads_reserve(s, 1);
+    s->loads[s->load_at + s->load_count++] = l;
+}
+
+static struct load load_take(struct session *s)
+{
+    struct load l = s->loads[s->load_at++];
+
+    if (--s->load_count == 0)
+        s->load_at = 0;
+    return l;
+}
+
 static void load_batch(struct session *s, const struct load *loads, unsigned count)
 {
     uint64_t ids[LIMIT_LOADS_AT_ONCE];
@@ -234,29 +266,17 @@ static void loader_run(void *arg)
         unsigned count = 0;
         wait_for_room(s);
         while (s->load_count && count < LIMIT_LOADS_AT_ONCE)
-            batch[count++] = s->loads[--s->load_count];
+            batch[count++] = load_take(s);
         load_batch(s, batch, count);
     }
     if (--s->loaders == 0 && !s->load_count) {
         mem_free(s->loads);
         s->loads = NULL;
-        s->load_cap = 0;
+        s->load_at = s->load_cap = 0;
         session_log_loaded(s);
     }
     session_unref(s);
     gateway_leave(g);
-}
-
-/* In the order asked for: the list is taken from its end. */
-static void loads_push(struct session *s, struct load l)
-{
-    if (s->load_count == s->load_cap) {
-        s->load_cap = s->load_cap ? s->load_cap * 2 : 4;
-        s->loads = mem_realloc(s->loads, sizeof *s->loads * s->load_cap);
-    }
-    memmove(s->loads + 1, s->loads, sizeof *s->loads * s->load_count);
-    s->loads[0] = l;
-    s->load_count++;
 }
 
 static void loader_start(struct session *s)
@@ -291,12 +311,18 @@ void loader_adopt(struct session *s, uint64_t guild_id, uint64_t after)
     loader_start(s);
 }
 
+/* What control events named meanwhile comes after them. */
 void loader_begin(struct session *s, const uint64_t *guild_ids, unsigned count)
 {
-    s->load_cap = s->load_count + count;
-    s->loads = mem_realloc(s->loads, sizeof *s->loads * (s->load_cap + 1));
-    for (unsigned i = count; i-- > 0;)
-        s->loads[s->load_count++] = (struct load){.guild_id = guild_ids[i], .startup = true};
+    unsigned meanwhile = s->load_count;
+
+    loads_reserve(s, count);
+    if (meanwhile)
+        memmove(s->loads + count, s->loads + s->load_at, sizeof *s->loads * meanwhile);
+    s->load_at = 0;
+    s->load_count += count;
+    for (unsigned i = 0; i < count; i++)
+        s->loads[i] = (struct load){.guild_id = guild_ids[i], .startup = true};
     if (!s->load_count)
         session_log_loaded(s);
     loader_start(s);

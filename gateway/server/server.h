@@ -202,7 +202,7 @@ struct session {
         bool adopt; /* the client knows the guild: only what came after `after` is told */
         uint64_t after;
     } * loads;
-    unsigned load_count, load_cap, loaders;
+    unsigned load_at, load_count, load_cap, loaders; /* the next one, how many there are from there on */
 };
 
 /* One reference, which session_end gives back. id NULL: a new one; its first characters tell the node. */

@@ -141,7 +141,7 @@ void session_end(struct session *s)
     while (!list_empty(&s->subs))
         topic_sub_remove(LIST_ENTRY(s->subs.next, struct sub, item));
     replay_done(&s->replay);
-    s->load_count = 0;
+    s->load_at = s->load_count = 0;
     smap_del(&s->g->sessions, str_c(s->id));
     metric_add(&sessions_gauge, -1);
     session_unref(s);

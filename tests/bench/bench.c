@@ -4,7 +4,8 @@
  * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE[:SECONDS] | max |
  * highest]...: on a stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max),
  * and the highest rate that it sustains; with the processor time of each named process tree. tests/bench/big uses it
- * for `guilds SHARDS COUNT` and `members PROBE_TOKEN GATEWAY_PID GUILD COUNT`. */
+ * for `guilds SHARDS COUNT`, `members PROBE_TOKEN GATEWAY_PID GUILD COUNT` and `adopt PROBE_TOKEN OTHER_GATEWAY_PORT
+ * OTHER_GATEWAY_PID COUNT`. */
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -55,6 +56,11 @@ static void stack_runs(const struct server *s, int argc, char **argv)
             struct server with_probe = *s;
             snprintf(with_probe.probe_token, sizeof with_probe.probe_token, "%s", argv[i + 1]);
             bench_members(&with_probe, atoi(argv[i + 2]), argv[i + 3], (unsigned)atoi(argv[i + 4]));
+            i += 4;
+        } else if (strcmp(argv[i], "adopt") == 0 && i + 4 < argc) {
+            struct server with_probe = *s;
+            snprintf(with_probe.probe_token, sizeof with_probe.probe_token, "%s", argv[i + 1]);
+            bench_adopt(&with_probe, atoi(argv[i + 2]), atoi(argv[i + 3]), (unsigned)atoi(argv[i + 4]));
             i += 4;
         } else if (strcmp(argv[i], "highest") == 0) {
             bench_highest(s);

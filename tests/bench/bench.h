@@ -127,6 +127,7 @@ void sender_stop(struct sender *s);
 void bench_guilds(const struct server *s, const struct cpu_group *groups, unsigned group_count, unsigned shards,
                   unsigned guilds);
 void bench_members(const struct server *s, int gateway_pid, const char *guild, unsigned members);
+void bench_adopt(const struct server *s, int other_port, int other_pid, unsigned guilds);
 
 /* --- the benchmarks
  * ------------------------------------------------------------------------------------------------------- */

@@ -20,7 +20,9 @@ struct reader {
     char *in;
     size_t len;
     uint64_t bytes;
-    unsigned ready, guilds, chunks, acks, messages;
+    unsigned ready, resumed, guilds, chunks, acks, messages;
+    unsigned long seq;
+    char session_id[64];
 };
 
 static void die(const char *what)
@@ -34,8 +36,18 @@ static bool begins(const char *p, size_t n, const char *what)
     return memmem(p, n < 64 ? n : 64, what, strlen(what)) != NULL;
 }
 
+static void ready_take(struct reader *r, const char *p, size_t n)
+{
+    const char *id = memmem(p, n, "\"session_id\":\"", 14);
+    r->ready++;
+    if (id)
+        sscanf(id + 14, "%63[^\"]", r->session_id);
+}
+
 static void frame_take(struct reader *r, const char *p, size_t n)
 {
+    if (n > 5 && memcmp(p, "{\"s\":", 5) == 0 && p[5] != 'n')
+        r->seq = strtoul(p + 5, NULL, 10);
     if (begins(p, n, "\"t\":\"GUILD_CREATE\""))
         r->guilds++;
     else if (begins(p, n, "\"t\":\"GUILD_MEMBERS_CHUNK\""))
@@ -43,7 +55,9 @@ static void frame_take(struct reader *r, const char *p, size_t n)
     else if (begins(p, n, "\"t\":\"MESSAGE_CREATE\""))
         r->messages++;
     else if (begins(p, n, "\"t\":\"READY\""))
-        r->ready++;
+        ready_take(r, p, n);
+    else if (begins(p, n, "\"t\":\"RESUMED\""))
+        r->resumed++;
     else if (begins(p, n, "\"op\":11"))
         r->acks++;
     else if (begins(p, n, "\"op\":9"))
@@ -198,6 +212,8 @@ struct phase {
     uint64_t post_ns;
     bool posting;
     uint64_t heartbeat_ns; /* of the bot */
+    uint64_t begun_ns;
+    double waited_ms;
 };
 
 static void bot_heartbeat(struct phase *p)
@@ -226,11 +242,10 @@ static void phase_post(struct phase *p, bool answered)
     http_send(p->http, "POST", path, p->server->user_token, "{\"content\":\"to everybody\"}");
 }
 
-static void phase_run(struct phase *p, const char *name, const unsigned *counter, unsigned until, uint64_t most_ns)
+/* Until the counter is there, or so long. */
+static void phase_go(struct phase *p, const unsigned *counter, unsigned until, uint64_t most_ns)
 {
-    double waited = waited_ms(p->gateway_pid);
     uint64_t begun = now_ns();
-    p->probe->count = 0;
     while ((!counter || *counter < until) && now_ns() - begun < most_ns) {
         struct pollfd fds[] = {{.fd = p->probe->reader.fd, .events = POLLIN},
                                {.fd = p->bot ? p->bot->fd : -1, .events = POLLIN},
@@ -244,15 +259,33 @@ static void phase_run(struct phase *p, const char *name, const unsigned *counter
         if (fds[1].revents)
             reader_read(p->bot);
     }
+}
+
+static void phase_begin(struct phase *p)
+{
+    p->waited_ms = waited_ms(p->gateway_pid);
+    p->begun_ns = now_ns();
+    p->probe->count = 0;
+}
+
+static void phase_print(const struct phase *p, const char *name, bool finished)
+{
     struct probe *b = p->probe;
     times_sort(b->us, b->count);
     printf("  %s: %.2f s, another session's heartbeat answered after p50 %.2f, p99 %.1f, max %.1f ms (%u; the gateway "
            "waited %.0f ms "
            "for a core)%s\n",
-           name, (double)(now_ns() - begun) / 1e9, b->count ? b->us[b->count / 2] / 1e3 : 0,
+           name, (double)(now_ns() - p->begun_ns) / 1e9, b->count ? b->us[b->count / 2] / 1e3 : 0,
            b->count ? b->us[b->count * 99 / 100] / 1e3 : 0, b->count ? b->us[b->count - 1] / 1e3 : 0, b->count,
-           waited_ms(p->gateway_pid) - waited, counter && *counter < until ? " NOT FINISHED" : "");
+           waited_ms(p->gateway_pid) - p->waited_ms, finished ? "" : " NOT FINISHED");
     fflush(stdout);
+}
+
+static void phase_run(struct phase *p, const char *name, const unsigned *counter, unsigned until, uint64_t most_ns)
+{
+    phase_begin(p);
+    phase_go(p, counter, until, most_ns);
+    phase_print(p, name, !counter || *counter >= until);
 }
 
 void bench_members(const struct server *s, int gateway_pid, const char *guild, unsigned members)
@@ -277,4 +310,64 @@ void bench_members(const struct server *s, int gateway_pid, const char *guild, u
     ws_send_text(bot.fd, request);
     phase_run(&p, "members searched by name, and messages", &bot.chunks, (members + 999) / 1000 + 1, 60000000000u);
     printf("  %u chunks, %u messages, %.0f MB\n", bot.chunks, bot.messages, (double)bot.bytes / 1e6);
+}
+
+/* --- a session of many guilds that comes to another node --- */
+
+static unsigned topics_of(int port)
+{
+    static char page[1 << 20];
+    int fd = net_connect(port);
+    if (http_request(fd, "GET", "/metrics", NULL, NULL, page, sizeof page) != 200)
+        die("no metrics");
+    close(fd);
+    const char *line = strstr(page, "\nguildhall_gateway_topics ");
+    return line ? (unsigned)strtoul(line + 26, NULL, 10) : 0;
+}
+
+static void read_until(struct reader *r, const unsigned *counter, unsigned count)
+{
+    uint64_t begun = now_ns();
+    while (*counter < count && now_ns() - begun < GIVE_UP_NS) {
+        struct pollfd fd = {.fd = r->fd, .events = POLLIN};
+        if (poll(&fd, 1, 1000) > 0)
+            reader_read(r);
+    }
+    if (*counter < count)
+        die("not everything came");
+}
+
+void bench_adopt(const struct server *s, int other_port, int other_pid, unsigned guilds)
+{
+    static struct reader bot;
+    static struct probe probe;
+    struct phase p = {.probe = &probe, .gateway_pid = other_pid, .http = -1, .server = s};
+    char text[512];
+    identify(&bot, s->gateway_port, s->bot_token, INTENTS, 0, 1);
+    read_until(&bot, &bot.guilds, guilds);
+    identify(&probe.reader, other_port, s->probe_token, INTENTS, 0, 1);
+    phase_run(&p, "nothing else", NULL, 0, 2000000000u);
+    sleep(3); /* its record is in kv */
+    unsigned topics = topics_of(other_port);
+    close(bot.fd);
+    bot.fd = net_connect(other_port);
+    bot.len = 0;
+    ws_upgrade(bot.fd, "/gateway?v=10&encoding=json");
+    snprintf(text, sizeof text, "{\"op\":6,\"d\":{\"token\":\"%s\",\"session_id\":\"%s\",\"seq\":%lu}}", s->bot_token,
+             bot.session_id, bot.seq);
+    uint64_t begun = now_ns();
+    ws_send_text(bot.fd, text);
+    p.bot = &bot;
+    p.heartbeat_ns = begun;
+    phase_run(&p, "RESUME on the other node, until RESUMED", &bot.resumed, 1, 30000000000u);
+    double resumed = (double)(now_ns() - begun) / 1e9;
+    unsigned there = 0;
+    phase_begin(&p);
+    while ((there = topics_of(other_port) - topics) < guilds && now_ns() - begun < GIVE_UP_NS)
+        phase_go(&p, NULL, 0, 100000000u);
+    phase_print(&p, "its guilds are loaded", there >= guilds);
+    printf("adopted: a session of %u guilds RESUMED after %.2f s, all %u guilds followed after %.1f s\n", guilds,
+           resumed, there, (double)(now_ns() - begun) / 1e9);
+    if (there < guilds)
+        exit(1);
 }
