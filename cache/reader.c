@@ -73,7 +73,7 @@ int cache_guild(const struct cache *c, uint64_t guild_id, struct buf *out)
     return count ? 0 : -ENOENT;
 }
 
-static int guild_of_channel(const struct cache *c, uint64_t channel_id, uint64_t *ret)
+int cache_guild_of(const struct cache *c, uint64_t channel_id, uint64_t *ret)
 {
     struct buf BUF_AUTO key = BUF_INIT(256), id = BUF_INIT(64);
 
@@ -84,7 +84,7 @@ static int guild_of_channel(const struct cache *c, uint64_t channel_id, uint64_t
 
 int cache_channel(const struct cache *c, uint64_t guild_id, uint64_t channel_id, struct buf *out)
 {
-    int error = guild_id ? 0 : guild_of_channel(c, channel_id, &guild_id);
+    int error = guild_id ? 0 : cache_guild_of(c, channel_id, &guild_id);
 
     if (error)
         return error;

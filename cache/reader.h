@@ -18,6 +18,8 @@ int cache_list(const struct cache *c, enum cache_entity e, uint64_t guild_id, st
 int cache_guild(const struct cache *c, uint64_t guild_id, struct buf *out);
 /* Of a channel or an active thread. guild_id 0: it is looked up. */
 int cache_channel(const struct cache *c, uint64_t guild_id, uint64_t channel_id, struct buf *out);
+/* The guild a channel or thread belongs to. */
+int cache_guild_of(const struct cache *c, uint64_t channel_id, uint64_t *ret);
 int cache_role(const struct cache *c, uint64_t guild_id, uint64_t role_id, struct buf *out);
 int cache_member(const struct cache *c, uint64_t guild_id, uint64_t user_id, struct buf *out);
 int cache_user(const struct cache *c, uint64_t user_id, struct buf *out);

@@ -2,6 +2,7 @@
 #include "gateway/shard/process.h"
 
 #include "cache/broker.h"
+#include "cache/stats.h"
 #include "gateway/shard/commands.h"
 #include "gateway/shard/connection.h"
 #include "gateway/shard/set.h"
@@ -37,6 +38,7 @@ struct process {
     struct amqp_publisher *publisher;
     struct cache_writer *cache;
     struct cache_selection selection;
+    struct cache_sampler *sampler;
     struct broker_topology topology;
     struct shard_set *sets[SETS_MAX]; /* all of this process: */
     struct shard_set *current,
@@ -241,6 +243,7 @@ static void start_main(void *arg)
                                                                .selection = &p->selection,
                                                                .messages = p->o.cache_messages,
                                                                .message_ttl_s = p->o.cache_message_ttl_s});
+    p->sampler = cache_sampler_new(&(struct cache){p->redis, p->upstream.application});
     loop_timer_start(p->tell, 0, TELL_MS);
 }
 
@@ -318,6 +321,8 @@ void process_free(struct process *p)
     loop_timer_free(p->tell);
     if (p->publisher)
         amqp_publisher_free(p->publisher);
+    if (p->sampler)
+        cache_sampler_free(p->sampler);
     if (p->cache)
         cache_writer_free(p->cache);
     cache_selection_done(&p->selection);

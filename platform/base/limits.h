@@ -151,6 +151,8 @@
 #define LIMIT_CACHE_USER_TTL_S      (7 * 24 * 3600)
 #define LIMIT_CACHE_EVENT_USERS     1000  /* users written for one event's list of members; all stand in the members */
 #define LIMIT_CACHE_GONE_TTL_S      (24 * 3600) /* the version of a guild that was left, against older events */
+#define LIMIT_CACHE_SAMPLE_KEYS     512         /* keys looked at when users are counted */
+#define LIMIT_CACHE_SAMPLE_SMALL    10000       /* keys up to which all are */
 #define LIMIT_CACHE_PENDING         16384 /* commands under way; the shard waits then */
 
 /* commands that workers send through a shard, dead letters */

@@ -136,6 +136,7 @@ static int ctl_usage(void)
     for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
         fprintf(stderr, "  %-20s %s\n", tools[i].name, tools[i].help);
     ctl_bot_help();
+    ctl_cache_help();
     ctl_control_help();
     return 2;
 }
@@ -186,6 +187,8 @@ int ctl_main(int argc, char **argv)
     }
     if (strcmp(argv[0], "metrics") == 0)
         return metrics_main(argc - 1, argv + 1);
+    if (strcmp(argv[0], "cache") == 0)
+        return ctl_cache_main(argc - 1, argv + 1);
     int code;
     if (ctl_bot_main(argv[0], argc - 1, argv + 1, &code) == 0)
         return code;

@@ -26,8 +26,7 @@ static struct {
     int code;
 } self;
 
-/* --application-id, else what --token begins with: the bot's user id, which all but the oldest applications share. */
-static uint64_t application_of_settings(void)
+uint64_t ctl_application(void)
 {
     const char *token = setting_str(SETTING_token), *dot = strchr(token, '.');
     char text[32] = "";
@@ -144,7 +143,7 @@ static int run(const struct tool *t)
     BUF_AUTO struct buf err = {0};
 
     self.tool = t->run;
-    self.application = application_of_settings();
+    self.application = ctl_application();
     if (!self.application)
         buf_adds(&err, "--token (DISCORD_TOKEN) or --application-id is needed");
     else if (!*setting_str(SETTING_redis_url))

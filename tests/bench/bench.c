@@ -1,5 +1,6 @@
 /* guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...: all of them by default, on `guildhall dev`.
  * guildhall-bench idle [COUNT]: what an idle connection costs.
+ * guildhall-bench cache: events a second that the bot side's cache takes, beside a bare loop of SETs.
  * guildhall-bench encodings [SESSIONS]: what each encoding and compression costs.
  * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE[:SECONDS] | max |
  * highest]...: on a stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max),
@@ -105,9 +106,11 @@ int main(int argc, char **argv)
             bench_idle(bin, i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : IDLE);
         } else if (strcmp(argv[i], "encodings") == 0) {
             bench_encodings(i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : SESSIONS);
+        } else if (strcmp(argv[i], "cache") == 0) {
+            bench_cache();
         } else {
             fprintf(stderr, "usage: guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]|encodings "
-                            "[SESSIONS]|idle [COUNT]]...\n");
+                            "[SESSIONS]|idle [COUNT]|cache]...\n");
             return 2;
         }
     }

@@ -137,3 +137,4 @@ void bench_post(const char *bin, const struct server *stack);
 void bench_fanout(const char *bin, int sessions);
 void bench_idle(const char *bin, int count);
 void bench_encodings(int sessions);
+void bench_cache(void);

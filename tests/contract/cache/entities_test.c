@@ -1,6 +1,8 @@
 /* Every entity of the cache on a real Redis, by the dispatches that change it; what is switched off or trimmed; that a
  * guild that was left leaves nothing behind. */
+#include "cache/stats.h"
 #include "tests/contract/cache/writing.h"
+#include <sys/wait.h>
 
 #define EVERYTHING   INTENTS_ALL
 #define G            "\"guild_id\":\"21000000\""
@@ -350,6 +352,73 @@ static void direct_messages_leave_nothing_for_good(void)
 }
 ON_LOOP(direct_messages_leave_nothing_for_good)
 
+static void it_is_counted(void)
+{
+    struct cache_stats s;
+
+    open_cache(32, EVERYTHING);
+    assert_int_equal(cache_stats_read(&cache, 64, &s), 0);
+    assert_int_equal(s.guilds, 0);
+    put("GUILD_CREATE", whole_guild);
+    put("MESSAGE_CREATE", "{\"id\":\"900\"," G ",\"channel_id\":\"31\",\"author\":{\"id\":\"16\"}}");
+    assert_int_equal(cache_stats_read(&cache, 64, &s), 0);
+    assert_int_equal(s.guilds, 1);
+    assert_int_equal(s.sampled, 1);
+    assert_int_equal(s.of[CACHE_GUILDS].count, 1);
+    assert_int_equal(s.of[CACHE_CHANNELS].count, 2);
+    assert_int_equal(s.of[CACHE_MEMBERS].count, 2);
+    assert_int_equal(s.of[CACHE_MESSAGES].count, 1);
+    assert_int_equal(s.of[CACHE_THREAD_MEMBERS].count, 1);
+    assert_int_equal(s.of[CACHE_REACTIONS].count, 0);
+    assert_int_equal(s.of[CACHE_USERS].count, 3); /* two members, one author */
+    assert_true(s.of[CACHE_CHANNELS].bytes > 50 && s.of[CACHE_CHANNELS].bytes < 5000);
+    assert_true(s.of[CACHE_MESSAGES].bytes > 50 && s.of[CACHE_USERS].bytes > 50);
+    close_cache();
+}
+ON_LOOP(it_is_counted)
+
+/* What `guildhall ctl cache WORDS` prints; its exit status is in the answer. */
+static int ctl(const char *words)
+{
+    char command[512];
+    int byte;
+
+    buf_clear(&text);
+    snprintf(command, sizeof(command), "%s ctl cache %s --application-id 33 --redis-url %s 2>&1", GUILDHALL_BIN, words,
+             services_env("REDIS_URL"));
+    FILE *f = popen(command, "re"); // NOLINT(cert-env33-c): a test's own words
+    assert_non_null(f);
+    while ((byte = fgetc(f)) != EOF)
+        buf_addc(&text, (char)byte);
+    return WEXITSTATUS(pclose(f));
+}
+
+static void ctl_shows_and_purges(void)
+{
+    open_cache(33, EVERYTHING);
+    put("GUILD_CREATE", whole_guild);
+    put("MESSAGE_CREATE", "{\"id\":\"900\"," G ",\"channel_id\":\"31\",\"author\":{\"id\":\"16\"}}");
+    cache_mark(writer, 0, 1, STR("abc"), &at);
+    UNTIL(cache_writer_idle(writer));
+    assert_int_equal(ctl("get guild 21000000"), 0);
+    HAS("{\"id\":\"21000000\",\"name\":\"Demo\",\"member_count\":2}\n");
+    assert_int_equal(ctl("get channel 31"), 0), HAS("general");
+    assert_int_equal(ctl("get member 21000000 12"), 0), HAS("alice");
+    assert_int_equal(ctl("get user 12"), 0), HAS("alice");
+    assert_int_equal(ctl("get role 21000000 21000000"), 0), HAS("@everyone");
+    assert_int_equal(ctl("get message 31 900"), 0), HAS("\"900\"");
+    assert_int_equal(ctl("list messages 31"), 0), HAS("[{");
+    assert_int_equal(ctl("list guilds"), 0), HAS("[\"21000000\"]");
+    assert_int_equal(ctl("marker 0 1"), 0), HAS("session abc seq 2 ");
+    assert_int_equal(ctl("stats"), 0), HAS("channels                      2"), HAS("from 1 of 1 guilds");
+    assert_int_equal(ctl("get role 21000000 1"), 1), HAS("not in the cache");
+    assert_int_equal(ctl("get role 21000000"), 2);
+    assert_int_equal(ctl("purge guild 21000000"), 0), HAS(" keys");
+    assert_int_equal(ctl("get guild 21000000"), 1);
+    close_cache();
+}
+ON_LOOP(ctl_shows_and_purges)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +433,8 @@ int main(void)
         cmocka_unit_test(entities_are_switched_off_and_trimmed_test),
         cmocka_unit_test(the_marker_never_goes_back_test),
         cmocka_unit_test(direct_messages_leave_nothing_for_good_test),
+        cmocka_unit_test(it_is_counted_test),
+        cmocka_unit_test(ctl_shows_and_purges_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
