@@ -6,6 +6,7 @@
 #include "platform/base/limits.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
+#include "platform/io/loop.h"
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
 #include <errno.h>
@@ -325,6 +326,7 @@ static void *link_main(void *arg)
     struct amqp_link *l = arg;
     int backoff_ms = LIMIT_AMQP_BACKOFF_FIRST_MS;
 
+    loop_serve(l->loop);
     while (!amqp_link_stopping(l)) {
         if (link_live(l))
             backoff_ms = LIMIT_AMQP_BACKOFF_FIRST_MS;
@@ -359,6 +361,7 @@ void amqp_link_start(struct amqp_link *l)
     pthread_attr_t attributes;
     sigset_t all, before;
 
+    l->loop = loop_mine();
     CHECK(pthread_attr_init(&attributes) == 0);
     CHECK(pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES) == 0);
     /* signals are the loop thread's */

@@ -20,6 +20,8 @@ struct amqp_link_steps {
     void (*down)(void *owner);
 };
 
+struct loop;
+
 struct amqp_link {
     char *url; /* cut up by amqp_parse_url; `at` points into it */
     struct amqp_connection_info at;
@@ -28,7 +30,8 @@ struct amqp_link {
     const struct amqp_link_steps *steps;
     void *owner;
     pthread_t thread;
-    int wake; /* eventfd */
+    struct loop *loop; /* of the thread that started the link: what it posts goes there */
+    int wake;          /* eventfd */
 
     pthread_mutex_t lock;
     bool stop;

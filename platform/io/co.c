@@ -65,10 +65,11 @@ struct co {
     struct list link; /* in the pool */
 };
 
-static struct co loop_side; /* the loop's own stack */
-static struct co *current;  /* NULL: the loop runs */
-static struct list pool = LIST_INIT(pool);
-static unsigned pool_count, running_count;
+/* Of each thread that has a loop. */
+static _Thread_local struct co loop_side; /* the loop's own stack */
+static _Thread_local struct co *current;  /* NULL: the loop runs */
+static _Thread_local struct list pool;
+static _Thread_local unsigned pool_count, running_count;
 
 static struct co *here(void)
 {
@@ -93,7 +94,7 @@ static void switch_finish(struct co *self, struct co *from)
 #endif
 }
 
-static struct co *switched_from;
+static _Thread_local struct co *switched_from;
 
 /* final: `from` never runs again. */
 static void switch_to(struct co *from, struct co *to, bool final)
@@ -155,6 +156,8 @@ static void co_unmap(struct co *co)
 
 static struct co *co_get(void)
 {
+    if (!pool.next)
+        list_init(&pool); /* a thread's first */
     struct list *first = list_first(&pool);
 
     if (!first)
@@ -179,6 +182,12 @@ static void co_put(struct co *co)
     /* the one used last goes first: its pages are warm */
     list_append(pool.next, &co->link);
     pool_count++;
+}
+
+void co_done(void)
+{
+    while (pool.next && !list_empty(&pool))
+        co_unmap(co_get());
 }
 
 /* Runs co until it suspends or ends. */

@@ -1,6 +1,6 @@
-/* Stackful coroutines: sequential code that awaits. A coroutine runs on the loop thread, between two awaits nothing
- * else runs. What must hold: whoever suspends has arranged for exactly one co_resume; stack per LIMIT_CO_STACK_BYTES
- * with a guard page, so no large arrays on it. */
+/* Stackful coroutines: sequential code that awaits. A coroutine runs on the thread whose loop it was started on,
+ * between two awaits nothing else runs. What must hold: whoever suspends has arranged for exactly one co_resume; stack
+ * per LIMIT_CO_STACK_BYTES with a guard page, so no large arrays on it. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,6 +11,9 @@ typedef void (*co_fn)(void *arg);
 
 /* Starts fn(arg) at once, until its first await. 0, -ENOMEM, -EBUSY (LIMIT_CO_MAX run already). */
 int co_spawn(co_fn fn, void *arg);
+
+/* Gives back the stacks kept for the thread's next coroutines: before a thread ends that is not the process's last. */
+void co_done(void);
 
 /* The running coroutine; NULL on the loop itself. */
 struct co *co_self(void);

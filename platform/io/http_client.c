@@ -12,6 +12,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <pthread.h>
 #include <uv.h>
 
 struct http_client {
@@ -201,12 +202,15 @@ static int curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 
 /* --- the client --- */
 
+static void curl_begin(void)
+{
+    CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
+}
+
 struct http_client *http_client_new(const struct http_client_options *o)
 {
-    static bool initialised;
-    if (!initialised)
-        CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
-    initialised = true;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, curl_begin);
     struct http_client *c = MEM_NEW(struct http_client);
     long connections = o->connections_per_host_max ? o->connections_per_host_max : LIMIT_HTTP_CLIENT_CONNECTIONS;
     c->multi = curl_multi_init();

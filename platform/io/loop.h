@@ -1,5 +1,5 @@
-/* The event loop: one for a process, on libuv. One thread owns it and everything made on it; only loop_post_threadsafe
- * may be called from another thread. */
+/* The event loop, on libuv: one for a process, or one for each thread that calls loop_init. Its thread owns it and
+ * everything made on it; only loop_post_threadsafe and loop_post_to may be called from another thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 struct uv_loop_s;
 typedef void (*loop_fn)(void *arg);
 
-/* Makes the process's loop (once). loop_done closes what was made here and must come last. */
+/* Makes the calling thread's loop. loop_done closes what was made here and must come last. */
 void loop_init(void);
 void loop_done(void);
 /* Runs until loop_stop. SIGTERM and SIGINT call `on_signal` once (then the default action is back); SIGPIPE is ignored.
@@ -30,8 +30,13 @@ void loop_timer_free(struct loop_timer *t); /* NULL is fine */
 
 /* Calls fn(arg) in the next turn of the loop, in order of posting. Objects are freed this way, one turn later. */
 void loop_post(loop_fn fn, void *arg);
-/* The same from any thread. */
+/* The same from any thread: to the loop that the thread was given to, else to the process's first one. */
 void loop_post_threadsafe(loop_fn fn, void *arg);
+/* For processes with several loops. */
+struct loop;
+struct loop *loop_mine(void);
+void loop_post_to(struct loop *to, loop_fn fn, void *arg); /* any thread, while that loop is there */
+void loop_serve(struct loop *owner);                       /* a thread without a loop: whom it posts to from now on */
 
 /* Runs work(arg) on the thread pool (4 threads), then done(arg) on the loop. */
 void loop_work(loop_fn work, loop_fn done, void *arg);

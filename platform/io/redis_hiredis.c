@@ -73,8 +73,8 @@ static void poll_cleanup(void *arg)
     uv_close((uv_handle_t *)&p->uv, poll_closed);
 }
 
-static void *kept_reply;
-static redisReplyObjectFunctions reply_functions;
+static _Thread_local void *kept_reply;
+static _Thread_local redisReplyObjectFunctions reply_functions;
 
 static void reply_free_unless_kept(void *reply)
 {

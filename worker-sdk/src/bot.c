@@ -93,6 +93,7 @@ struct gh_bot *gh_bot_new(const struct gh_options *options)
     bot->authorization = buf_steal(&authorization, &(size_t){0});
     bot->router = router_new();
     bot->tasks = tasks_new(bot);
+    bot->root = bot;
     if (bot_check(bot) == 0)
         return bot;
     gh_bot_free(bot);
@@ -151,8 +152,9 @@ static void stop_late(void *arg)
     loop_stop();
 }
 
-void gh_bot_stop(struct gh_bot *bot)
+void bot_stop_here(void *arg)
 {
+    struct gh_bot *bot = arg;
     if (bot->stopping)
         return;
     bot->stopping = true;
@@ -162,12 +164,21 @@ void gh_bot_stop(struct gh_bot *bot)
     partitions_stop(bot->partitions, partitions_given_up, bot);
 }
 
-static void on_signal(void *arg)
+/* The root's thread. */
+static void stop_all(void *arg)
 {
-    gh_bot_stop(arg);
+    struct gh_bot *root = arg;
+    if (!root->stopping)
+        lanes_stop(root);
+    bot_stop_here(root);
 }
 
-static int connect_all(struct gh_bot *bot, struct buf *err)
+void gh_bot_stop(struct gh_bot *bot)
+{
+    loop_post_to(bot->root->loop, stop_all, bot->root);
+}
+
+int bot_connect(struct gh_bot *bot, struct buf *err)
 {
     struct http_client_options http = {.user_agent = "DiscordBot (guildhall, " GUILDHALL_VERSION ")"};
     bot->redis = redis_new(bot->redis_url, err);
@@ -179,27 +190,15 @@ static int connect_all(struct gh_bot *bot, struct buf *err)
     bot->partitions = partitions_start(bot, err);
     if (!bot->partitions)
         return -1;
-    metrics_show("worker loop");
-    admin_check("partitions", partitions_ready, bot->partitions);
     tasks_start(bot->tasks);
-    const char *listen = setting_str(SETTING_admin_listen);
-    return *listen ? admin_listen(listen, &bot->admin, err) : 0;
+    return 0;
 }
 
-int gh_bot_run(struct gh_bot *bot)
+void bot_disconnect(struct gh_bot *bot)
 {
-    BUF_AUTO struct buf err = {0};
-    int status = 0;
-    loop_init();
-    loop_on_signal(on_signal, bot);
-    if (connect_all(bot, &err) == 0) {
-        LOG_INFO("started", "user=%llu group=%s", (unsigned long long)bot->user_id, bot->group);
-        loop_run();
-    } else {
-        fprintf(stderr, "guildhall: %.*s\n", STR_ARG(buf_str(&err)));
-        status = 2;
-    }
     loop_timer_free(bot->late);
+    if (bot->publisher)
+        amqp_publisher_free(bot->publisher);
     if (bot->partitions)
         partitions_free(bot->partitions);
     if (bot->seen)
@@ -208,6 +207,34 @@ int gh_bot_run(struct gh_bot *bot)
         http_client_free(bot->http);
     if (bot->redis)
         redis_free(bot->redis);
+}
+
+static int serve_admin(struct gh_bot *bot, struct buf *err)
+{
+    const char *listen = setting_str(SETTING_admin_listen);
+    metrics_show("worker loop");
+    admin_check("partitions", partitions_ready, bot->partitions);
+    return *listen ? admin_listen(listen, &bot->admin, err) : 0;
+}
+
+int gh_bot_run(struct gh_bot *bot)
+{
+    BUF_AUTO struct buf err = {0};
+    int status = 0;
+    loop_init();
+    bot->loop = loop_mine();
+    loop_on_signal(stop_all, bot);
+    if (bot_connect(bot, &err) == 0 && serve_admin(bot, &err) == 0) {
+        unsigned threads = (unsigned)setting_int(SETTING_worker_threads);
+        LOG_INFO("started", "user=%llu group=%s threads=%u", (unsigned long long)bot->user_id, bot->group, threads);
+        lanes_start(bot, threads - 1);
+        loop_run();
+        lanes_join(bot);
+    } else {
+        fprintf(stderr, "guildhall: %.*s\n", STR_ARG(buf_str(&err)));
+        status = 2;
+    }
+    bot_disconnect(bot);
     loop_done();
     return status;
 }

@@ -50,8 +50,15 @@ struct gh_bot {
     struct http_listener *admin;
     struct router *router;
     struct tasks *tasks;
+    struct amqp_publisher *publisher; /* of commands to the gateway; NULL before the first */
     bool stopping;
     struct loop_timer *late; /* bounds the stop; NULL before it */
+
+    /* Each thread has a copy of the bot, with connections, partitions and tasks of its own; handlers and router are the
+     * same. The root is the user's and runs on the thread that called gh_bot_run. */
+    struct gh_bot *root;
+    struct loop *loop;
+    struct lanes *lanes; /* the root's; NULL: one thread */
 };
 
 struct gh_context {
@@ -98,3 +105,15 @@ void tasks_start(struct tasks *t);
 /* No timer fires any more; done(arg) when the last task has ended. */
 void tasks_stop(struct tasks *t, void (*done)(void *arg), void *arg);
 void tasks_free(struct tasks *t);
+
+/* --- bot.c: what each thread does --- */
+/* 0: connections are being made; loop_run is next. */
+int bot_connect(struct gh_bot *bot, struct buf *err);
+void bot_disconnect(struct gh_bot *bot);
+void bot_stop_here(void *bot); /* on its own thread */
+
+/* --- lanes.c: more threads --- */
+/* Starts `count` further threads and waits until each has its loop. */
+void lanes_start(struct gh_bot *root, unsigned count);
+void lanes_stop(struct gh_bot *root); /* asks each; root's thread */
+void lanes_join(struct gh_bot *root); /* waits for their ends */

@@ -191,7 +191,8 @@ static int registration(struct gh_context *c, void *arg)
 void tasks_start(struct tasks *all)
 {
     all->started = true;
-    (void)gh_task(all->bot, registration, NULL);
+    if (all->bot == all->bot->root)
+        (void)gh_task(all->bot, registration, NULL);
     LIST_FOREACH_SAFE(it, &all->waiting)
     {
         struct task *t = LIST_ENTRY(it, struct task, link);

@@ -15,13 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GUILDS      24
-#define EVENTS_MAX  1024
+#define GUILDS      64 /* one in each partition */
+#define EVENTS_MAX  8192
 #define TAKEOVER_MS 3000
 
 /* "MTAw..." is the base64 of the user id; each test has an application of its own, so queues do not mix. */
-static const char *const tokens[] = {"MTAwMQ.x.y", "MTAwMg.x.y", "MTAwMw.x.y", "MTAwNA.x.y",
-                                     "MTAwNQ.x.y", "MTAwNg.x.y", "MTAwNw.x.y", "MTAwOA.x.y"};
+static const char *const tokens[] = {"MTAwMQ.x.y", "MTAwMg.x.y", "MTAwMw.x.y", "MTAwNA.x.y", "MTAwNQ.x.y", "MTAwNg.x.y",
+                                     "MTAwNw.x.y", "MTAwOA.x.y", "MTAwOQ.x.y", "MTAxMA.x.y", "MTAxMQ.x.y"};
 static uint64_t application;
 static const char *token;
 
@@ -34,58 +34,82 @@ static void application_next(void)
 /* --- workers --- */
 
 struct worker {
-    int pid, out;
-    struct buf text;
+    int pid;
 };
 
+static int out[2] = {-1, -1}; /* one pipe for all: its order is the order of handling */
+static struct buf text;
 static int handled[EVENTS_MAX];   /* by seq: how often */
-static uint64_t last_seq[GUILDS]; /* as seen by one worker at a time */
+static uint64_t last_seq[GUILDS]; /* handled last */
 static int out_of_order;
+static int threads_seen[64], thread_count, pids_seen[64], pid_count;
 
-static struct worker worker_start(void)
+static struct worker worker_start_with(const char *threads)
 {
-    int out[2];
-    assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
-    struct worker w = {.out = out[0]};
-    w.pid = fork();
+    if (out[0] < 0)
+        assert_int_equal(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+    struct worker w = {.pid = fork()};
     if (w.pid == 0) {
         dup2(out[1], 1);
         fcntl(1, F_SETFL, 0);
         setenv("DISCORD_TOKEN", token, 1);
         setenv("PROXY_URL", "http://127.0.0.1:1/api", 1);
+        setenv("WORKER_THREADS", threads, 1);
         const char *program = getenv("SDK_TEST_WORKER");
         if (program)
             execl(program, "worker", (char *)NULL);
         _exit(127);
     }
-    close(out[1]);
     return w;
 }
 
-static void line_read(const char *line, uint64_t last[GUILDS])
+static struct worker worker_start(void)
+{
+    return worker_start_with("1");
+}
+
+static bool seen(const int *all, int count, int number)
+{
+    for (int i = 0; i < count; i++)
+        if (all[i] == number)
+            return true;
+    return false;
+}
+
+static void note(int *all, int *count, int number)
+{
+    if (!seen(all, *count, number) && *count < 64)
+        all[(*count)++] = number;
+}
+
+static void line_read(const char *line)
 {
     char type[64];
-    long long seq;
+    long long number;
     unsigned long long guild;
-    if (sscanf(line, "%63s %lld %llu", type, &seq, &guild) != 3 || seq < 0 || seq >= EVENTS_MAX)
+    int thread, pid;
+    if (sscanf(line, "%63s %lld %llu %d %d", type, &number, &guild, &thread, &pid) != 5 || number < 0 ||
+        number >= EVENTS_MAX)
         return;
-    handled[seq]++;
+    handled[number]++;
+    note(threads_seen, &thread_count, thread);
+    note(pids_seen, &pid_count, pid);
     uint64_t g = (guild >> 22) % GUILDS;
-    if (handled[seq] == 1) {
-        out_of_order += (uint64_t)seq <= last[g];
-        last[g] = (uint64_t)seq;
+    if (handled[number] == 1) {
+        out_of_order += (uint64_t)number <= last_seq[g];
+        last_seq[g] = (uint64_t)number;
     }
 }
 
-static void worker_read(struct worker *w)
+static void workers_read(void)
 {
     char bytes[4096];
-    for (ssize_t n; (n = read(w->out, bytes, sizeof bytes)) > 0;)
-        buf_add(&w->text, bytes, (size_t)n);
-    for (char *end; w->text.len && (end = memchr(w->text.data, '\n', w->text.len));) {
+    for (ssize_t n; out[0] >= 0 && (n = read(out[0], bytes, sizeof bytes)) > 0;)
+        buf_add(&text, bytes, (size_t)n);
+    for (char *end; text.len && (end = memchr(text.data, '\n', text.len));) {
         *end = '\0';
-        line_read(w->text.data, last_seq);
-        buf_consume(&w->text, (size_t)(end - w->text.data) + 1);
+        line_read(text.data);
+        buf_consume(&text, (size_t)(end - text.data) + 1);
     }
 }
 
@@ -93,13 +117,11 @@ static int worker_end(struct worker *w, int sig)
 {
     int status = 0;
     kill(w->pid, sig);
-    for (int i = 0; i < 400 && waitpid(w->pid, &status, WNOHANG) == 0; i++) {
-        worker_read(w);
+    for (int i = 0; i < 2400 && waitpid(w->pid, &status, WNOHANG) == 0; i++) {
+        workers_read();
         co_sleep(25);
     }
-    worker_read(w);
-    close(w->out);
-    buf_done(&w->text);
+    workers_read();
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -112,16 +134,24 @@ static int handled_count(void)
 }
 
 /* False when `wanted` different events were not handled in time. */
-static bool wait_handled(struct worker *workers, int count, int wanted, int64_t timeout_ms)
+static bool wait_handled(int wanted, int64_t timeout_ms)
 {
     int64_t end = clock_mono_ms() + timeout_ms;
     while (handled_count() < wanted && clock_mono_ms() < end) {
-        for (int i = 0; i < count; i++)
-            if (workers[i].pid)
-                worker_read(&workers[i]);
+        workers_read();
         co_sleep(10);
     }
     return handled_count() >= wanted;
+}
+
+/* Until it has handled something. */
+static void wait_worker(const struct worker *w)
+{
+    for (int i = 0; !seen(pids_seen, pid_count, w->pid) && i < 6000; i++) {
+        workers_read();
+        co_sleep(10);
+    }
+    expect_true(seen(pids_seen, pid_count, w->pid));
 }
 
 /* --- the shard --- */
@@ -137,7 +167,7 @@ static void begin(void)
     application_next();
     memset(handled, 0, sizeof handled);
     memset(last_seq, 0, sizeof last_seq);
-    out_of_order = 0;
+    out_of_order = thread_count = pid_count = 0;
     seq = 0;
     broker_topology_init(&topology, application, groups, 1);
     publisher = amqp_publisher_new(services_env("AMQP_URL"), topology.declares, topology.count, &err);
@@ -194,13 +224,13 @@ static void two_workers_share_and_keep_each_guilds_order(void)
     begin();
     struct worker w[] = {worker_start(), worker_start()};
     publish(240);
-    expect_true(wait_handled(w, 2, 240, 20000));
+    expect_true(wait_handled(240, 60000));
     for (int64_t i = 1; i <= seq; i++)
         expect_int(handled[i], 1);
     expect_int(out_of_order, 0);
     expect_int(worker_end(&w[0], SIGTERM), 0);
     publish(24);
-    expect_true(wait_handled(w + 1, 1, 264, 10000));
+    expect_true(wait_handled(264, 60000));
     expect_int(worker_end(&w[1], SIGTERM), 0);
     end();
 }
@@ -210,12 +240,11 @@ static void another_takes_over_from_a_killed_worker(void)
     begin();
     struct worker w[] = {worker_start(), worker_start()};
     publish(48);
-    expect_true(wait_handled(w, 2, 48, 20000));
+    expect_true(wait_handled(48, 60000));
     worker_end(&w[0], SIGKILL);
-    w[0].pid = 0;
     int64_t killed = clock_mono_ms();
     publish(48);
-    expect_true(wait_handled(w, 2, 96, 15000));
+    expect_true(wait_handled(96, 15000));
     expect_true(clock_mono_ms() - killed <
                 TAKEOVER_MS + 6000); /* the events themselves take a little, a busy machine more */
     expect_int(out_of_order, 0);
@@ -228,7 +257,7 @@ static void a_stopping_worker_finishes_what_it_holds(void)
     begin();
     struct worker w = worker_start();
     publish(24);
-    expect_true(wait_handled(&w, 1, 24, 20000));
+    expect_true(wait_handled(24, 60000));
     seq++;
     publish_as(seq, 1, "{\"slow\":true}", 7);
     co_sleep(300);
@@ -236,7 +265,7 @@ static void a_stopping_worker_finishes_what_it_holds(void)
     expect_int(handled[seq], 1);
     struct worker next = worker_start();
     publish(24);
-    expect_true(wait_handled(&next, 1, 49, 20000));
+    expect_true(wait_handled(49, 60000));
     expect_int(handled[25], 1); /* it was acknowledged, so it did not come again */
     worker_end(&next, SIGTERM);
     end();
@@ -254,9 +283,9 @@ static void repetitions_and_old_owners_are_dropped(void)
     publish_as(600, 600 % GUILDS, "{\"id\":\"99\"}", 9);
     publish_as(601, 600 % GUILDS, "{\"id\":\"99\"}", 9); /* the same message, numbered by another set of shards */
     publish_as(602, 600 % GUILDS, "{\"id\":\"100\"}", 9);
-    expect_true(wait_handled(&w, 1, 14, 20000));
+    expect_true(wait_handled(14, 60000));
     co_sleep(200);
-    worker_read(&w);
+    workers_read();
     expect_int(handled[5], 1);
     expect_int(handled[501], 0);
     expect_int(handled[502], 1);
@@ -273,10 +302,10 @@ static void a_backlog_of_an_earlier_owner_is_handled(void)
     begin();
     struct worker w = worker_start();
     publish_as(++seq, 1, "{}", 9);
-    expect_true(wait_handled(&w, 1, 1, 20000));
+    expect_true(wait_handled(1, 60000));
     publish_as(++seq, 2, "{}", 7);
     publish_as(++seq, 2, "{}", 9);
-    expect_true(wait_handled(&w, 1, 3, 20000));
+    expect_true(wait_handled(3, 60000));
     worker_end(&w, SIGTERM);
     end();
 }
@@ -286,7 +315,7 @@ static void what_a_former_worker_handled_is_not_repeated(void)
     begin();
     struct worker w = worker_start();
     publish(48);
-    expect_true(wait_handled(&w, 1, 48, 20000));
+    expect_true(wait_handled(48, 60000));
     co_sleep(600); /* until it has told what it handled */
     worker_end(&w, SIGKILL);
     struct worker next = worker_start();
@@ -295,9 +324,9 @@ static void what_a_former_worker_handled_is_not_repeated(void)
                    9); /* the shard's next owner begins where the last one was confirmed */
     seq++;
     publish_as(seq, (uint64_t)seq % GUILDS, "{}", 9);
-    expect_true(wait_handled(&next, 1, 49, 20000));
+    expect_true(wait_handled(49, 60000));
     co_sleep(500);
-    worker_read(&next);
+    workers_read();
     for (int i = 1; i <= 48; i++)
         expect_int(handled[i], 1);
     worker_end(&next, SIGTERM);
@@ -310,15 +339,15 @@ static void a_worker_that_stood_still_gives_back(void)
     begin();
     struct worker w[] = {worker_start(), worker_start()};
     publish(48);
-    expect_true(wait_handled(w, 2, 48, 20000));
+    expect_true(wait_handled(48, 60000));
     co_sleep(1000); /* until both hold their share */
     kill(w[0].pid, SIGSTOP);
     publish(96); /* half of them are delivered to the one that sleeps */
     co_sleep(5000);
     kill(w[0].pid, SIGCONT);
-    expect_true(wait_handled(w, 2, 144, 15000));
+    expect_true(wait_handled(144, 15000));
     publish(48);
-    expect_true(wait_handled(w, 2, 192, 15000));
+    expect_true(wait_handled(192, 15000));
     expect_int(out_of_order, 0);
     worker_end(&w[0], SIGTERM);
     worker_end(&w[1], SIGTERM);
@@ -347,7 +376,7 @@ static void what_always_fails_ends_with_the_dead_letters(void)
     dead_letters = 0;
     publish_as(++seq, 3, "{\"fail\":true}", 7);
     publish_as(++seq, 3, "{\"content\":\"behind it\"}", 7);
-    expect_true(wait_handled(&w, 1, 1, 20000));
+    expect_true(wait_handled(1, 60000));
     expect_int(handled[2], 1);
     for (int i = 0; !dead_letters && i < 200; i++)
         co_sleep(25);
@@ -358,13 +387,145 @@ static void what_always_fails_ends_with_the_dead_letters(void)
     end();
 }
 
+/* A worker with threads is like as many workers: each guild on one of them at a time. */
+static void threads_share_and_keep_each_guilds_order(void)
+{
+    begin();
+    struct worker w = worker_start_with("3");
+    publish(48);
+    expect_true(wait_handled(48, 60000));
+    publish(480);
+    for (int i = 0; thread_count < 2 && i < 600; i++) { /* until they have shared the partitions */
+        publish(8);
+        workers_read();
+        co_sleep(50);
+    }
+    expect_true(thread_count > 1);
+    expect_true(wait_handled((int)seq, 60000));
+    expect_int(out_of_order, 0);
+    publish(240);
+    expect_int(worker_end(&w, SIGTERM), 0);
+    struct worker next = worker_start_with("2");
+    publish(48);
+    expect_true(wait_handled((int)seq, 60000));
+    wait_worker(&next);
+    for (int64_t i = 1; i <= seq; i++)
+        expect_int(handled[i], 1);
+    expect_int(out_of_order, 0);
+    expect_int(worker_end(&next, SIGTERM), 0);
+    end();
+}
+
+static bool enough, published;
+
+static void publish_on(void *arg)
+{
+    (void)arg;
+    while (!enough && seq < EVENTS_MAX - 10) {
+        publish(5);
+        co_sleep(20);
+    }
+    published = true;
+}
+
+static void wait_more(int count)
+{
+    int before = handled_count();
+    for (int i = 0; handled_count() < before + count && i < 6000; i++) {
+        workers_read();
+        co_sleep(10);
+    }
+}
+
+/* Each replacement starts while its predecessor works, and the predecessor is told to stop: nothing is lost, nothing
+ * comes twice, each guild's order stays. */
+static void workers_are_replaced_under_load(void)
+{
+    begin();
+    struct worker w = worker_start();
+    enough = published = false;
+    expect_int(co_spawn(publish_on, NULL), 0);
+    wait_worker(&w);
+    for (int replaced = 0; replaced < 3; replaced++) {
+        struct worker next = worker_start_with(replaced % 2 ? "1" : "2");
+        wait_worker(&next);
+        expect_int(worker_end(&w, SIGTERM), 0);
+        w = next;
+    }
+    wait_more(100);
+    enough = true;
+    for (int i = 0; !published && i < 6000; i++)
+        co_sleep(10);
+    expect_true(wait_handled((int)seq, 60000));
+    for (int64_t i = 1; i <= seq; i++)
+        expect_int(handled[i], 1);
+    expect_int(out_of_order, 0);
+    expect_int(worker_end(&w, SIGTERM), 0);
+    end();
+}
+
+static struct buf commands;
+
+static void on_command(const struct amqp_delivery *d, void *arg)
+{
+    buf_addf(&commands, "%.*s %.*s\n", STR_ARG(d->routing_key), STR_ARG(d->body));
+    amqp_ack(*(struct amqp_consumer **)arg, d->tag, d->epoch, false);
+}
+
+static void commands_reach_the_shards_queue(void)
+{
+    begin();
+    struct buf err = {0}, queue = {0}, wanted = {0};
+    struct amqp_consumer *consumer = NULL;
+    char keys[2][32];
+    uint64_t guild = (uint64_t)(GUILDS * 1000 + 3) << 22;
+    buf_addf(&queue, "guildhall.%llu.commands.0", (unsigned long long)application);
+    snprintf(keys[0], sizeof keys[0], "%llu.0", (unsigned long long)application);
+    snprintf(keys[1], sizeof keys[1], "%llu.all", (unsigned long long)application);
+    struct amqp_declare declares[] = {
+        {.what = AMQP_EXCHANGE, .name = BROKER_COMMANDS, .type = "topic", .durable = true},
+        {.what = AMQP_QUEUE, .name = queue.data, .durable = true},
+        {.what = AMQP_BIND, .name = queue.data, .exchange = BROKER_COMMANDS, .routing_key = keys[0]},
+        {.what = AMQP_BIND, .name = queue.data, .exchange = BROKER_COMMANDS, .routing_key = keys[1]}};
+    consumer = amqp_consumer_new(services_env("AMQP_URL"), declares, 4, 10, on_command, &consumer, &err);
+    amqp_consumer_add(consumer, queue.data);
+    for (int i = 0; !amqp_consumer_connected(consumer) && i < 2400; i++)
+        co_sleep(25);
+    struct worker w = worker_start();
+    publish_as(++seq, 3, "{\"gateway\":true}", 7);
+    expect_true(wait_handled(1, 60000));
+    buf_addf(
+        &wanted,
+        "%s {\"op\":4,\"d\":{\"guild_id\":\"%llu\",\"channel_id\":\"77\",\"self_mute\":true,\"self_deaf\":false}}\n"
+        "%s {\"op\":3,\"d\":{\"since\":null,\"status\":\"idle\",\"activities\":[{\"name\":\"chess\",\"type\":3}],"
+        "\"afk\":false}}\n"
+        "%s {\"op\":8,\"d\":{\"guild_id\":\"%llu\",\"limit\":5,\"query\":\"al\",\"nonce\":\"n1\"}}\n",
+        keys[0], (unsigned long long)guild, keys[1], keys[0], (unsigned long long)guild);
+    for (int i = 0; commands.len < wanted.len && i < 2400; i++)
+        co_sleep(25);
+    expect_text(buf_str(&commands), wanted.data);
+    expect_int(worker_end(&w, SIGTERM), 0);
+    amqp_consumer_free(consumer);
+    buf_done(&commands);
+    buf_done(&wanted);
+    buf_done(&queue);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(two_workers_share_and_keep_each_guilds_order), CO_TEST(another_takes_over_from_a_killed_worker),
-        CO_TEST(a_stopping_worker_finishes_what_it_holds),     CO_TEST(repetitions_and_old_owners_are_dropped),
-        CO_TEST(what_always_fails_ends_with_the_dead_letters), CO_TEST(a_backlog_of_an_earlier_owner_is_handled),
-        CO_TEST(what_a_former_worker_handled_is_not_repeated), CO_TEST(a_worker_that_stood_still_gives_back),
+        CO_TEST(two_workers_share_and_keep_each_guilds_order),
+        CO_TEST(another_takes_over_from_a_killed_worker),
+        CO_TEST(a_stopping_worker_finishes_what_it_holds),
+        CO_TEST(repetitions_and_old_owners_are_dropped),
+        CO_TEST(what_always_fails_ends_with_the_dead_letters),
+        CO_TEST(a_backlog_of_an_earlier_owner_is_handled),
+        CO_TEST(what_a_former_worker_handled_is_not_repeated),
+        CO_TEST(a_worker_that_stood_still_gives_back),
+        CO_TEST(threads_share_and_keep_each_guilds_order),
+        CO_TEST(workers_are_replaced_under_load),
+        CO_TEST(commands_reach_the_shards_queue),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("the worker SDK", tests, NULL, NULL);

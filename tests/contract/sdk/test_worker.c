@@ -1,19 +1,31 @@
-/* A worker under test: prints a line for each event it handled. {"fail":true} fails for ever, {"slow":true} takes long.
- */
+/* A worker under test: prints a line for each event it handled, its thread and process. {"fail":true} fails for ever,
+ * {"slow":true} takes long, {"gateway":true} has the shards send something. */
 #include <guildhall/guildhall.h>
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+static int to_gateway(struct gh_context *c, uint64_t guild_id)
+{
+    int r = gh_voice_set(c, guild_id, 77, true, false);
+    if (r == 0)
+        r = gh_presence_set(c, "idle", &(struct gh_activity){.name = "chess", .type = 3});
+    return r ? r : gh_members_request(c, guild_id, "al", 5, NULL, 0, false, "n1");
+}
 
 static int on_event(struct gh_context *c, const struct gh_event *e, void *arg)
 {
+    char line[128];
     (void)arg;
     if (strstr(e->json, "\"fail\""))
         return -1;
+    if (strstr(e->json, "\"gateway\"") && to_gateway(c, e->guild_id) != 0)
+        return -1;
     gh_sleep_ms(c, strstr(e->json, "\"slow\"") ? 1500 : 2);
-    printf("%s %lld %llu\n", e->type, (long long)e->seq, (unsigned long long)e->guild_id);
-    fflush(stdout);
-    return 0;
+    int n = snprintf(line, sizeof line, "%s %lld %llu %d %d\n", e->type, (long long)e->seq,
+                     (unsigned long long)e->guild_id, (int)gettid(), (int)getpid());
+    return write(1, line, (size_t)n) == n ? 0 : -1; /* one write: several workers share the pipe */
 }
 
 int main(void)

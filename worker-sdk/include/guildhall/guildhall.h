@@ -5,6 +5,7 @@
 #include <guildhall/bot.h>
 #include <guildhall/cache.h>
 #include <guildhall/entities.h>
+#include <guildhall/gateway.h>
 #include <guildhall/helpers.h>
 #include <guildhall/interactions.h>
 #include <guildhall/json.h>
