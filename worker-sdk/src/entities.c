@@ -212,17 +212,21 @@ static json_t *has_write(enum entity e, const void *from)
     return NULL;
 }
 
+static const void *pointer(const void *at)
+{
+    return *(const void *const *)at;
+}
+
 /* NULL: not set. A list with a place and no items is written: [] empties what was there. */
 static json_t *field_write(const struct field *f, const char *from)
 {
     const void *at = from + f->at;
-    const void *place = *(const void *const *)at;
     size_t count = f->count_at ? *(const size_t *)(from + f->count_at) : 0;
     switch (f->kind) {
     case ID:
         return *(const uint64_t *)at ? id_write(*(const uint64_t *)at) : NULL;
     case TEXT:
-        return place && *(const char *)place ? json_string(place) : NULL;
+        return pointer(at) && *(const char *)pointer(at) ? json_string(pointer(at)) : NULL;
     case NUMBER:
     case KEEP:
         return *(const int64_t *)at || f->kind == KEEP ? json_integer(*(const int64_t *)at) : NULL;
@@ -233,15 +237,15 @@ static json_t *field_write(const struct field *f, const char *from)
     case HAS:
         return has_write(f->entity, at);
     case REF:
-        return place ? entity_write(f->entity, place) : NULL;
+        return pointer(at) ? entity_write(f->entity, pointer(at)) : NULL;
     case LIST_OF:
-        return place ? list_write(f->entity, place, count) : NULL;
+        return pointer(at) ? list_write(f->entity, pointer(at), count) : NULL;
     case IDS:
-        return place ? ids_write(place, count) : NULL;
+        return pointer(at) ? ids_write(pointer(at), count) : NULL;
     case TEXTS:
-        return place ? texts_write(place, count) : NULL;
+        return pointer(at) ? texts_write(pointer(at), count) : NULL;
     case RAW:
-        return json_incref((json_t *)place);
+        return json_incref((json_t *)(uintptr_t)pointer(at));
     case SELF:
         break;
     }
