@@ -1,6 +1,6 @@
-/* Op 31 and op 43: what a session asks of guilds it is in. There are no sounds and no voice channel statuses yet, so
- * those answers are empty; that they come is what clients wait for. Loop thread. Source: Discord API documentation,
- * "Gateway Events: Request Soundboard Sounds", "Request Channel Info". */
+/* Op 31 and op 43: what a session asks of guilds it is in. There are no sounds yet, so that answer is empty; that it
+ * comes is what clients wait for. Loop thread. Source: Discord API documentation, "Gateway Events: Request Soundboard
+ * Sounds", "Request Channel Info". */
 #include "gateway/server/server.h"
 
 #include "gateway/server/requests.h"
@@ -37,7 +37,7 @@ int sounds_begin(struct conn *c, const struct json_t *d)
     return close;
 }
 
-/* Of the channels the member sees, those in which anybody is. */
+/* Of the channels the member sees, those of which there is something to say. */
 static void channels_write(const struct sub *sub, const struct channel_info_request *r, struct buf *out)
 {
     const struct guild_state *g = sub->topic->guild;
@@ -45,15 +45,20 @@ static void channels_write(const struct sub *sub, const struct channel_info_requ
     jw_karr(out, "channels");
     for (unsigned i = 0; i < g->channel_cap; i++) {
         const struct channel *c = &g->channels[i].channel;
-        int64_t start_s = c->id && channel_is_voice(c->type) ? voice_start_s(sub->topic, c->id) : 0;
-        if (!start_s || !guild_state_visible(g, sub->member, i))
+        if (!c->id || !channel_is_voice(c->type))
+            continue;
+        int64_t start_s = voice_start_s(sub->topic, c->id);
+        struct str status = voice_status_of(sub->topic, c->id);
+        if ((!start_s && !status.n) || !guild_state_visible(g, sub->member, i))
             continue;
         jw_obj(out);
         jw_kid(out, "id", c->id);
         if (r->status)
-            jw_knull(out, "status");
-        if (r->voice_start_time)
+            jw_kraw(out, "status", status.n ? status : STR("null"));
+        if (r->voice_start_time && start_s)
             jw_ki64(out, "voice_start_time", start_s);
+        else if (r->voice_start_time)
+            jw_knull(out, "voice_start_time");
         jw_obj_end(out);
     }
     jw_arr_end(out);

@@ -101,3 +101,12 @@ void voice_channel_gone(struct topic *t, uint64_t channel_id); /* still in the g
 /* GUILD_CREATE's `voice_states`, a JSON array, and the members of them but the session's own, elements of one. */
 void voice_lists_write(const struct sub *sub, struct buf *states, struct buf *members);
 int64_t voice_start_s(const struct topic *t, uint64_t channel_id);
+
+/* --- voice_status.c --------------------------------------------------------------------------------------------------
+ */
+/* A JSON string; STR_NONE: none. */
+struct str voice_status_of(const struct topic *t, uint64_t channel_id);
+/* True: the entry is (was) no user's but a channel's status, and what changed was told. */
+bool voice_status_changed(struct topic *t, const struct entries_user *u, struct str old);
+/* Nobody is in the channel any more, or it is gone. */
+void voice_status_drop(struct topic *t, uint64_t channel_id);

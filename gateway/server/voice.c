@@ -401,8 +401,10 @@ static void state_tell(struct topic *t, const struct voice_state *was, const str
 void voice_changed(struct entries_user *u, struct str old, void *topic)
 {
     struct topic *t = topic;
-    struct voice_state was = {0}, is = {0};
+    struct voice_state was = {0}, is = {0}, one;
 
+    if (voice_status_changed(t, u, old))
+        return;
     if (!u->shown || !old.n || voice_value_read(old, u->user_id, &was) < 0)
         was = (struct voice_state){.user_id = u->user_id};
     if (!voice_of(t, u->user_id, &is))
@@ -414,6 +416,8 @@ void voice_changed(struct entries_user *u, struct str old, void *topic)
     start_times(t, u->user_id, was.channel_id, &is);
     if (is.channel_id && mine(t, &is) && !str_eq(was.token, is.token))
         server_update(t, &is);
+    if (was.channel_id && was.channel_id != is.channel_id && !others_in(t, was.channel_id, u->user_id, &one))
+        voice_status_drop(t, was.channel_id);
 }
 
 /* Told while the channel's slot is still there; whose session is here is then removed from kv. */
@@ -421,6 +425,7 @@ void voice_channel_gone(struct topic *t, uint64_t channel_id)
 {
     size_t cursor = 0;
 
+    voice_status_drop(t, channel_id);
     for (struct entries_user *u; t->standing && (u = map_next(&voices(t)->users, &cursor));) {
         struct voice_state v, none = {.user_id = u->user_id};
         if (!voice_of(t, u->user_id, &v) || v.channel_id != channel_id || !u->shown)

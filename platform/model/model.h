@@ -146,6 +146,7 @@ enum audit_action {
     AUDIT_MESSAGE_BULK_DELETE = 73,
     AUDIT_MESSAGE_PIN = 74,
     AUDIT_MESSAGE_UNPIN = 75,
+    AUDIT_VOICE_CHANNEL_STATUS_CREATE = 192,
 };
 
 struct audit_entry {

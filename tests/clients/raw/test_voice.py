@@ -72,6 +72,43 @@ class Voice(Case):
         self.assertEqual(self.call(self.alice, "PATCH", path + user, {"mute": False, "channel_id": None}).status, 200)
         self.moved(alice, "bob", None)
 
+    def test_status(self):
+        alice, bob = self.person("alice"), self.person("bob")
+        path = f"/channels/{self.talk}/voice-status"
+
+        def told(status, channel=self.talk):
+            for one in (alice, bob):
+                update = one.event("VOICE_CHANNEL_STATUS_UPDATE", 60, id=channel, status=status)
+                self.assertEqual(update, {"id": channel, "guild_id": self.guild, "status": status})
+
+        self.refused(self.call(self.bob, "PUT", path, {"status": "no"}), 403, 50013)
+        self.refused(self.call(self.alice, "PUT", f"/channels/{self.general}/voice-status", {"status": "a"}), 403, 50024)
+        self.refused(self.call(self.alice, "PUT", path, {"status": "a" * 501}), 400, 50035)
+        self.join(bob, self.talk)
+        self.moved(alice, "bob", self.talk)
+        self.assertEqual(self.call(self.alice, "PUT", path, {"status": 'The "best" of ♫'}).status, 204)
+        told('The "best" of ♫')
+        alice.send(43, {"guild_id": self.guild, "fields": ["status"]})
+        self.assertIn({"id": self.talk, "status": 'The "best" of ♫'}, alice.event("CHANNEL_INFO", 60)["channels"])
+        log = self.call(self.alice, "GET", f"/guilds/{self.guild}/audit-logs?action_type=192").body["audit_log_entries"][0]
+        self.assertEqual((log["target_id"], log["options"]["status"]), (self.talk, 'The "best" of ♫'))
+        # with the right, in the channel; set again it is no change
+        allowed = {"type": 1, "allow": str(1 << 48)}
+        self.call(self.alice, "PUT", f"/channels/{self.talk}/permissions/{self.seed.users['bob']}", allowed)
+        self.assertEqual(self.call(self.bob, "PUT", path, {"status": "mine"}).status, 204)
+        told("mine")
+        self.assertEqual(self.call(self.bob, "PUT", path, {"status": "mine"}).status, 204)
+        self.assertEqual(self.call(self.bob, "PUT", path, {"status": None}).status, 204)
+        told(None)
+        log = self.call(self.alice, "GET", f"/guilds/{self.guild}/audit-logs?action_type=193").body["audit_log_entries"][0]
+        self.assertEqual(log["options"], {"channel_id": self.talk})
+        # it goes with the last who leaves; who is elsewhere needs MANAGE_CHANNELS, too
+        self.assertEqual(self.call(self.bob, "PUT", path, {"status": "last"}).status, 204)
+        told("last")
+        self.join(bob, self.small)
+        told(None)
+        self.refused(self.call(self.bob, "PUT", path, {"status": "from afar"}), 403, 50013)
+
     def test_questions(self):
         bob = self.person("bob")
         bob.send(31, {"guild_ids": [self.guild]})
