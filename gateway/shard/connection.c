@@ -194,6 +194,7 @@ void connection_drop(struct connection *c)
     if (c->dropped)
         return;
     c->dropped = true;
+    connection_starts_blocked(c, false);
     if (c->step == LIVE)
         connection_live_add(-1);
     c->step = DOWN;

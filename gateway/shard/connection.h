@@ -20,6 +20,7 @@ struct connection_options {
     struct amqp_publisher *publisher;
     const char *ca_file; /* NULL: the system's */
     uint32_t intents;
+    int start_reserve; /* percent of the day's IDENTIFYs that are kept */
     bool compress;
     bool silent; /* beside the set of shards that publishes: into the cache only, until connection_publish */
     /* The lease stands. */
@@ -46,6 +47,8 @@ void connection_take_commands(struct connection *c, struct commands *commands);
 /* How far a shard of the next set is: ready once its guilds are there. */
 enum shard_progress connection_progress(const struct connection *c);
 
+/* Connections of this process that may not IDENTIFY, because only the day's reserve is left. */
+unsigned connections_starts_blocked(void);
 bool connection_is_live(const struct connection *c);
 bool connection_is_down(const struct connection *c); /* the upstream refused for good; an operator has to act */
 const char *connection_step(const struct connection *c);

@@ -28,7 +28,7 @@ struct connection {
     uint64_t seq;                 /* the last one received */
     unsigned generations;         /* sessions begun under this lease */
     unsigned attempts;            /* since the last time it was live */
-    bool paused, acked, skip_wait, fenced;
+    bool paused, acked, skip_wait, fenced, starts_blocked;
     int64_t beat_ms, beat_interval_ms;
     struct loop_timer *step_timer, *beat_timer, *store_timer;
     bool storing, store_again;
@@ -59,9 +59,10 @@ void connection_guilds_event(struct connection *c, struct str type, struct str d
 void connection_enter(struct connection *c, enum step step);
 /* Closes what is open, keeping the session, and comes back. */
 void connection_reconnect(struct connection *c, bool at_once);
-void connection_on_step(void *arg);                  /* the step timer */
-bool connection_is_over(const struct connection *c); /* what comes from the socket is no longer wanted */
-void connection_live_add(int n);                     /* to the metric */
+void connection_on_step(void *arg);                                 /* the step timer */
+bool connection_is_over(const struct connection *c);                /* what comes from the socket is no longer wanted */
+void connection_starts_blocked(struct connection *c, bool blocked); /* counted for readiness */
+void connection_live_add(int n);                                    /* to the metric */
 
 /* --- connection_wire.c --- */
 void connection_payload(struct connection *c, struct str json);

@@ -18,13 +18,20 @@
 #define STARTING_MS       60000
 #define BACKOFF_MAX_MS    10000
 #define IDENTIFY_WINDOW   5100 /* the documented 5 s and some */
-#define GATEWAY_FRESH_MS  60000
+#define ALARM_EVERY_MS    60000
+#define BLOCKED_AGAIN_MS  8000 /* the upstream may tell better news */
 #define SEND_QUEUE_BYTES  (64u << 10)
 #define INVALID_WAIT_MIN  1000
 #define INVALID_WAIT_SPAN 4000
 
 METRIC_DEFINE(metric_live, METRIC_GAUGE, "guildhall_shard_live", "Shards with a session that runs");
 METRIC_DEFINE_BY(metric_closed, METRIC_COUNTER, "guildhall_shard_closes_total", "code", "Connections ended, by code");
+
+METRIC_DEFINE(metric_starts, METRIC_GAUGE, "guildhall_shard_starts_remaining", "IDENTIFYs left of the upstream's day");
+METRIC_DEFINE(metric_blocked, METRIC_GAUGE, "guildhall_shard_starts_blocked",
+              "Shards that may not IDENTIFY, because only the day's reserve is left");
+
+static int blocked_count; /* connections of this process */
 
 static const char *const step_names[STEP_COUNT] = {"loading", "waiting",  "connecting", "greeting",
                                                    "permit",  "starting", "live",       "down"};
@@ -213,7 +220,37 @@ static void enter_connecting(struct connection *c)
     }
 }
 
-static void on_permit(int64_t wait_ms, void *arg)
+void connection_starts_blocked(struct connection *c, bool blocked)
+{
+    if (c->starts_blocked == blocked)
+        return;
+    c->starts_blocked = blocked;
+    metric_add(&metric_blocked, blocked ? 1 : -1);
+    blocked_count += blocked ? 1 : -1;
+}
+
+unsigned connections_starts_blocked(void)
+{
+    return (unsigned)blocked_count;
+}
+
+/* The alarm: once a minute for a process. */
+static void starts_alarm(const struct connection *c, const struct permit_answer *a)
+{
+    static int64_t told_ms;
+    int64_t now = clock_mono_ms();
+
+    if (told_ms && now - told_ms < ALARM_EVERY_MS)
+        return;
+    told_ms = now;
+    LOG_ERROR(
+        "session_starts_reserved",
+        "shard=%u remaining=%d reserve=%d reset_after_ms=%lld hint=\"no IDENTIFY until then; RESUME goes on: find out "
+        "why sessions end, or lower start_reserve\"",
+        c->o.key.shard, a->remaining, a->reserve, (long long)a->wait_ms);
+}
+
+static void on_permit(const struct permit_answer *a, void *arg)
 {
     struct connection *c = arg;
 
@@ -224,29 +261,28 @@ static void on_permit(int64_t wait_ms, void *arg)
     }
     if (c->step != PERMIT)
         return; /* closed meanwhile; the permit is wasted */
-    if (wait_ms == 0) {
+    if (a->remaining >= 0)
+        metric_set(&metric_starts, a->remaining);
+    connection_starts_blocked(c, a->what == PERMIT_RESERVED);
+    if (a->what == PERMIT_GRANTED) {
         connection_enter(c, STARTING);
         connection_identify(c);
+    } else if (a->what == PERMIT_RESERVED) {
+        starts_alarm(c, a);
+        c->o.stale(c->o.arg);
+        loop_timer_start(c->step_timer, a->wait_ms < BLOCKED_AGAIN_MS ? a->wait_ms : BLOCKED_AGAIN_MS, 0);
     } else {
-        loop_timer_start(c->step_timer, wait_ms > 0 ? wait_ms : 1000, 0);
+        loop_timer_start(c->step_timer, a->wait_ms, 0);
     }
 }
 
-/* Asks for the permit to IDENTIFY, or waits where the day's are used up. */
+/* Asks for the permit to IDENTIFY. */
 static void enter_permit(struct connection *c)
 {
     struct upstream *u = c->o.upstream;
-    int64_t now = clock_mono_ms();
 
-    if (u->starts_remaining <= 0 && now < u->starts_reset_ms) {
-        LOG_ERROR("session_starts_used_up", "shard=%u reset_after_ms=%lld", c->o.key.shard,
-                  (long long)(u->starts_reset_ms - now));
-        c->o.stale(c->o.arg);
-        loop_timer_start(c->step_timer, GATEWAY_FRESH_MS, 0);
-        return;
-    }
     c->calls++;
-    identify_permit(&c->o.key, c->o.key.shard % u->max_concurrency, IDENTIFY_WINDOW, on_permit, c);
+    identify_permit(&c->o.key, c->o.key.shard % u->max_concurrency, IDENTIFY_WINDOW, c->o.start_reserve, on_permit, c);
 }
 
 static void on_loaded(int error, const struct shard_session *s, void *arg)
@@ -315,6 +351,8 @@ void connection_enter(struct connection *c, enum step step)
     LOG_DEBUG("shard_step", "shard=%u from=%s to=%s attempts=%u", c->o.key.shard, step_names[c->step], step_names[step],
               c->attempts);
     set_live(c, step == LIVE);
+    if (step != PERMIT)
+        connection_starts_blocked(c, false);
     c->step = step;
     loop_timer_stop(c->step_timer);
     switch (step) {

@@ -100,7 +100,6 @@ void connection_identify(struct connection *c)
     jw_obj_end(&b);
     jw_obj_end(&b);
     c->seq = 0;
-    c->o.upstream->starts_remaining--;
     metric_add(metric_with(&metric_started, "op=\"identify\""), 1);
     send_op(c, &b);
 }

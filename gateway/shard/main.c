@@ -65,6 +65,7 @@ int shard_main(void)
         .intents = (uint32_t)setting_int(SETTING_intents),
         .shard_count = (unsigned)setting_int(SETTING_shard_count),
         .shards_max = (unsigned)setting_int(SETTING_shards_max),
+        .start_reserve = (int)setting_int(SETTING_start_reserve),
         .compress = setting_bool(SETTING_compress),
         .ready = on_ready,
     };
@@ -78,6 +79,7 @@ int shard_main(void)
         return refuse(err.data ? err.data : "redis_url is malformed");
     admin_check("redis", process_redis_ready, process);
     admin_check("broker", process_broker_ready, process);
+    admin_check("session_starts", process_starts_ready, process);
     admin_check("shards", process_shards_ready, process);
     if (*admin_on && admin_listen(admin_on, &admin, &err) != 0)
         return refuse(err.data ? err.data : "cannot listen");

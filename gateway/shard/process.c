@@ -55,6 +55,12 @@ struct process {
 
 /* --- sets --- */
 
+static int starts_tell(struct process *p)
+{
+    return identify_starts_tell(p->redis, p->upstream.application, p->upstream.starts_total,
+                                p->upstream.starts_remaining, p->upstream.starts_reset_after_ms);
+}
+
 static void ask_gateway_main(void *arg)
 {
     struct process *p = arg;
@@ -62,6 +68,8 @@ static void ask_gateway_main(void *arg)
 
     if (upstream_ask_gateway(&p->upstream, &err) != 0)
         LOG_WARN("upstream_unreachable", "error=\"%s\"", err.data ? err.data : "");
+    else
+        (void)starts_tell(p);
     co_sleep(ASK_EVERY_MS);
     p->asking = false;
 }
@@ -107,6 +115,7 @@ static struct shard_set *set_begin(struct process *p, uint64_t generation, unsig
                        .ca_file = p->o.upstream_ca,
                        .intents = p->o.intents,
                        .compress = p->o.compress,
+                       .start_reserve = p->o.start_reserve,
                        .silent = silent},
         .stale = on_stale,
         .arg = p,
@@ -244,6 +253,8 @@ static void start_main(void *arg)
                                                                .messages = p->o.cache_messages,
                                                                .message_ttl_s = p->o.cache_message_ttl_s});
     p->sampler = cache_sampler_new(&(struct cache){p->redis, p->upstream.application});
+    while (!p->stopping && starts_tell(p) != 0)
+        co_sleep(WATCH_MS);
     loop_timer_start(p->tell, 0, TELL_MS);
 }
 
@@ -343,6 +354,12 @@ bool process_broker_ready(void *process)
     const struct process *p = process;
 
     return p->publisher && amqp_publisher_connected(p->publisher);
+}
+
+bool process_starts_ready(void *process)
+{
+    (void)process;
+    return connections_starts_blocked() == 0;
 }
 
 bool process_shards_ready(void *process)

@@ -15,6 +15,7 @@ struct process_options {
     uint32_t intents;
     unsigned shard_count; /* 0: what the upstream recommends */
     unsigned shards_max;
+    int start_reserve; /* percent of the day's IDENTIFYs that are kept */
     bool compress;
     /* For the first time, everything held runs. */
     void (*ready)(void *arg);
@@ -28,4 +29,5 @@ void process_free(struct process *p);
 
 bool process_redis_ready(void *process);
 bool process_broker_ready(void *process);
+bool process_starts_ready(void *process); /* no shard waits for the upstream's next day to IDENTIFY */
 bool process_shards_ready(void *process); /* it holds its share, and all of it is live */

@@ -15,9 +15,41 @@ static const char *const store_script =
     "redis.call('EXPIRE', KEYS[1], 86400)\n"
     "return 1\n";
 
+#define NOW                                                                                                            \
+    "local t = redis.call('TIME')\n"                                                                                   \
+    "local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)\n"
+
+/* KEYS permit, starts; ARGV shard, window ms, reserve in percent. Answers permit, wait ms, remaining, reserve. */
 static const char *const permit_script =
-    "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end\n"
-    "return math.max(1, redis.call('PTTL', KEYS[1]))\n";
+    NOW "local s = redis.call('HMGET', KEYS[2], 'total', 'remaining', 'reset_ms')\n"
+        "local total, remaining, reset = tonumber(s[1] or 0), tonumber(s[2] or -1), tonumber(s[3] or 0)\n"
+        "local reserve = math.ceil(total * tonumber(ARGV[3]) / 100)\n"
+        "if total > 0 then\n"
+        "  if now >= reset then\n" /* a new day; the upstream tells more when it is asked */
+        "    remaining, reset = total, now + 86400000\n"
+        "    redis.call('HSET', KEYS[2], 'remaining', remaining, 'reset_ms', reset)\n"
+        "  end\n"
+        "  if remaining <= reserve then return {2, reset - now, remaining, reserve} end\n"
+        "end\n"
+        "if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then\n"
+        "  return {1, math.max(1, redis.call('PTTL', KEYS[1])), remaining, reserve}\n"
+        "end\n"
+        "if total > 0 then\n"
+        "  remaining = remaining - 1\n"
+        "  redis.call('HSET', KEYS[2], 'remaining', remaining, 'last_ms', now)\n"
+        "end\n"
+        "return {0, 0, remaining, reserve}\n";
+
+/* ARGV total, remaining, ms until they are whole again. */
+static const char *const starts_script =
+    NOW "local last, had = tonumber(redis.call('HGET', KEYS[1], 'last_ms') or 0), redis.call('HGET', KEYS[1], "
+        "'remaining')\n"
+        "local total, remaining, after = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"
+        "if had and now - last < 10000 then remaining = math.min(remaining, tonumber(had)) end\n"
+        "if after <= 0 then after = 86400000 end\n"
+        "redis.call('HSET', KEYS[1], 'total', total, 'remaining', remaining, 'reset_ms', now + after)\n"
+        "redis.call('PEXPIRE', KEYS[1], after + 86400000)\n"
+        "return 1\n";
 
 static void session_key_text(const struct session_key *k, char *out, size_t size)
 {
@@ -114,29 +146,59 @@ void session_forget(const struct session_key *k, void (*done)(int error, void *a
 
 /* --- permits --- */
 
-struct permit {
-    void (*done)(int64_t wait_ms, void *arg);
+struct permit_call {
+    void (*done)(const struct permit_answer *a, void *arg);
     void *arg;
 };
 
 static void on_permit(int error, const struct redis_reply *r, void *arg)
 {
-    struct permit *p = arg;
+    struct permit_call *p = arg;
+    struct permit_answer a = {.what = PERMIT_UNKNOWN, .wait_ms = 1000, .remaining = -1};
 
-    p->done(error || redis_reply_type(r) != REDIS_INT ? -1 : redis_reply_int(r), p->arg);
+    if (!error && redis_reply_type(r) == REDIS_ARRAY && redis_reply_count(r) == 4)
+        a = (struct permit_answer){
+            .what = (enum permit)redis_reply_int(redis_reply_at(r, 0)),
+            .wait_ms = redis_reply_int(redis_reply_at(r, 1)),
+            .remaining = (int)redis_reply_int(redis_reply_at(r, 2)),
+            .reserve = (int)redis_reply_int(redis_reply_at(r, 3)),
+        };
+    p->done(&a, p->arg);
     mem_free(p);
 }
 
-void identify_permit(const struct session_key *k, unsigned concurrency_key, int64_t window_ms,
-                     void (*done)(int64_t wait_ms, void *arg), void *arg)
+static void starts_key_text(uint64_t application, char *out, size_t size)
 {
-    struct permit *p = MEM_NEW(struct permit);
-    char key[128], shard[16], window[24];
+    snprintf(out, size, "gh:%llu:{identify}:starts", (unsigned long long)application);
+}
 
-    *p = (struct permit){done, arg};
+void identify_permit(const struct session_key *k, unsigned concurrency_key, int64_t window_ms, int reserve_percent,
+                     void (*done)(const struct permit_answer *a, void *arg), void *arg)
+{
+    struct permit_call *p = MEM_NEW(struct permit_call);
+    char key[128], starts[128], shard[16], window[24], reserve[16];
+
+    *p = (struct permit_call){done, arg};
     snprintf(key, sizeof(key), "gh:%llu:{identify}:%u", (unsigned long long)k->application, concurrency_key);
+    starts_key_text(k->application, starts, sizeof(starts));
     snprintf(shard, sizeof(shard), "%u", k->shard);
     snprintf(window, sizeof(window), "%lld", (long long)window_ms);
-    redis_script(k->redis, permit_script, 1, 3, (struct str[]){str_c(key), str_c(shard), str_c(window)},
-                 LIMIT_REDIS_COMMAND_MS, on_permit, p);
+    snprintf(reserve, sizeof(reserve), "%d", reserve_percent);
+    struct str words[] = {str_c(key), str_c(starts), str_c(shard), str_c(window), str_c(reserve)};
+    redis_script(k->redis, permit_script, 2, 5, words, LIMIT_REDIS_COMMAND_MS, on_permit, p);
+}
+
+int identify_starts_tell(struct redis *r, uint64_t application, int total, int remaining, int64_t reset_after_ms)
+{
+    struct redis_reply *reply = NULL;
+    char key[128], words[3][24];
+
+    starts_key_text(application, key, sizeof(key));
+    snprintf(words[0], sizeof(words[0]), "%d", total);
+    snprintf(words[1], sizeof(words[1]), "%d", remaining);
+    snprintf(words[2], sizeof(words[2]), "%lld", (long long)reset_after_ms);
+    int error = redis_script_await(
+        r, starts_script, 1, 4, (struct str[]){str_c(key), str_c(words[0]), str_c(words[1]), str_c(words[2])}, &reply);
+    redis_reply_free(error ? NULL : reply);
+    return error ? -EHOSTDOWN : 0;
 }

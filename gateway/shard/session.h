@@ -30,6 +30,22 @@ void session_store(const struct session_key *k, const struct shard_session *s, v
                    void *arg);
 /* The session was ended: nobody may RESUME it. */
 void session_forget(const struct session_key *k, void (*done)(int error, void *arg), void *arg);
-/* wait_ms: 0: the permit is ours for window_ms; more: ask again then; -1: Redis did not answer. */
-void identify_permit(const struct session_key *k, unsigned concurrency_key, int64_t window_ms,
-                     void (*done)(int64_t wait_ms, void *arg), void *arg);
+
+/* --- permits to IDENTIFY --- */
+
+enum permit { PERMIT_GRANTED, PERMIT_WAIT, PERMIT_RESERVED, PERMIT_UNKNOWN };
+
+struct permit_answer {
+    enum permit what; /* WAIT: another shard of that key has it; RESERVED: the day's are used up but for the reserve;
+                         UNKNOWN: Redis did not answer */
+    int64_t wait_ms;  /* ask again then */
+    int remaining;    /* of the day's; -1: not known */
+    int reserve;
+};
+/* Granted: the permit is ours for window_ms, and one of the day's is used. reserve_percent of the day's total are never
+ * given out. */
+void identify_permit(const struct session_key *k, unsigned concurrency_key, int64_t window_ms, int reserve_percent,
+                     void (*done)(const struct permit_answer *a, void *arg), void *arg);
+/* What the upstream tells of the day's IDENTIFYs, for all processes. It holds unless a permit was given a moment ago;
+ * then the lower number does. Coroutine. 0, -EHOSTDOWN. */
+int identify_starts_tell(struct redis *r, uint64_t application, int total, int remaining, int64_t reset_after_ms);

@@ -73,7 +73,8 @@ int upstream_ask_gateway(struct upstream *u, struct buf *err)
         u->shards = shards > 0 ? (unsigned)shards : 1;
         u->max_concurrency = concurrency > 0 ? (unsigned)concurrency : 1;
         u->starts_remaining = limit ? (int)json_integer_value(json_object_get(limit, "remaining")) : 1000;
-        u->starts_reset_ms = clock_mono_ms() + json_integer_value(json_object_get(limit, "reset_after"));
+        u->starts_total = limit ? (int)json_integer_value(json_object_get(limit, "total")) : 1000;
+        u->starts_reset_after_ms = json_integer_value(json_object_get(limit, "reset_after"));
         u->asked_ms = clock_mono_ms();
     } else {
         buf_adds(err, "/gateway/bot: no url in the answer");

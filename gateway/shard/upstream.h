@@ -14,9 +14,9 @@ struct upstream {
     char gateway_url[256];
     unsigned shards; /* recommended */
     unsigned max_concurrency;
-    int starts_remaining;    /* of the day's IDENTIFYs */
-    int64_t starts_reset_ms; /* clock_mono_ms when they are whole again */
-    int64_t asked_ms;        /* when the gateway's part was told */
+    int starts_total, starts_remaining; /* the day's IDENTIFYs, when it was asked */
+    int64_t starts_reset_after_ms;      /* until they are whole again, then */
+    int64_t asked_ms;                   /* when the gateway's part was told */
 };
 
 /* GET /applications/@me. 0, -EACCES (the token is refused), -EHOSTDOWN (anything else; `err` gets one line). */

@@ -213,6 +213,34 @@ static void a_redis_that_forgot_everything_loses_no_event(void)
 }
 ON_LOOP(a_redis_that_forgot_everything_loses_no_event)
 
+/* Of 100 starts a day 10 are kept: when they are left nobody identifies, but RESUME goes on; until the upstream has
+ * more again. */
+static void identifies_end_before_the_days_starts_do(void)
+{
+    begin();
+    fake.starts_total = 100;
+    fake.starts_remaining = 12;
+    fake.starts_reset_ms = 3600000;
+    shard_start(0);
+    WAIT(fake.live);
+    fake_op(GATEWAY_OP_INVALID_SESSION, "false");
+    WAIT(fake.identifies == 2 && fake.live);
+    fake_emit(10);
+    all_came();
+    fake_cut();
+    WAIT(fake.resumes == 1 && fake.live);
+    unsigned connects = fake.connects;
+    fake_op(GATEWAY_OP_INVALID_SESSION, "false");
+    WAIT(fake.connects > connects); /* there it stands, and may not say anything */
+    co_sleep(4000);                 /* past the permit's window */
+    assert_int_equal(fake.identifies, 2);
+    fake.starts_remaining = 100;
+    WAIT(fake.identifies == 3 && fake.live);
+    fake_emit(10);
+    end();
+}
+ON_LOOP(identifies_end_before_the_days_starts_do)
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -228,6 +256,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_process_that_stops_hands_its_shard_over_test),
         cmocka_unit_test(a_holder_that_slept_through_its_lease_is_fenced_test),
         cmocka_unit_test(a_redis_that_forgot_everything_loses_no_event_test),
+        cmocka_unit_test(identifies_end_before_the_days_starts_do_test),
         cmocka_unit_test(from_two_shards_to_three_and_back_no_message_is_lost_test),
         cmocka_unit_test(commands_are_sent_in_order_within_the_budget_test),
         cmocka_unit_test(commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test),
