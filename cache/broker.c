@@ -5,8 +5,8 @@
 #include "platform/base/mem.h"
 
 #define NAME_BYTES 160
-#define TEXTS      (2 * BROKER_PARTITIONS + 1) /* of a group: queues, their bindings, the dead letters */
-#define DECLARES   (2 * BROKER_PARTITIONS + 3)
+#define TEXTS      (3 * BROKER_PARTITIONS + 1) /* of a group: queues, their bindings, the dead letters */
+#define DECLARES   (3 * BROKER_PARTITIONS + 3)
 
 void broker_routing_key(struct buf *out, uint64_t application, struct str event, unsigned partition)
 {
@@ -15,6 +15,11 @@ void broker_routing_key(struct buf *out, uint64_t application, struct str event,
     buf_add_str(out, event);
     buf_addc(out, '.');
     buf_add_u64(out, partition);
+}
+
+void broker_replay_key(struct buf *out, uint64_t application, const char *group, struct str event, unsigned partition)
+{
+    buf_addf(out, "%llu@%s.%.*s.%u", (unsigned long long)application, group, STR_ARG(event), partition);
 }
 
 void broker_queue(struct buf *out, uint64_t application, const char *group, unsigned partition)
@@ -51,7 +56,8 @@ static void group_declare(struct broker_topology *t, int *text, uint64_t applica
     const char *dead = text_put(t, text, &b);
     t->declares[t->count++] =
         (struct amqp_declare){.what = AMQP_EXCHANGE, .name = dead, .type = "topic", .durable = true};
-    t->declares[t->count++] = (struct amqp_declare){.what = AMQP_QUEUE, .name = dead, .durable = true};
+    t->declares[t->count++] = (struct amqp_declare){
+        .what = AMQP_QUEUE, .name = dead, .durable = true, .max_length = LIMIT_BROKER_DEAD_LETTERS};
     t->declares[t->count++] =
         (struct amqp_declare){.what = AMQP_BIND, .name = dead, .exchange = dead, .routing_key = "#"};
     for (unsigned p = 0; p < BROKER_PARTITIONS; p++) {
@@ -66,6 +72,10 @@ static void group_declare(struct broker_topology *t, int *text, uint64_t applica
                                                         .overflow = "reject-publish",
                                                         .dead_letter_exchange = dead,
                                                         .single_active_consumer = true};
+        t->declares[t->count++] =
+            (struct amqp_declare){.what = AMQP_BIND, .name = queue, .exchange = BROKER_EXCHANGE, .routing_key = key};
+        broker_replay_key(&b, application, group, STR("*"), p);
+        key = text_put(t, text, &b);
         t->declares[t->count++] =
             (struct amqp_declare){.what = AMQP_BIND, .name = queue, .exchange = BROKER_EXCHANGE, .routing_key = key};
     }

@@ -25,6 +25,8 @@ static inline unsigned broker_partition(uint64_t tag)
 
 /* "<application>.<EVENT>.<partition>" */
 void broker_routing_key(struct buf *out, uint64_t application, struct str event, unsigned partition);
+/* "<application>@<group>.<EVENT>.<partition>": the same for one group only, as a dead letter that is tried again. */
+void broker_replay_key(struct buf *out, uint64_t application, const char *group, struct str event, unsigned partition);
 /* "guildhall.<application>.<group>.<partition>", and the queue (and exchange) ".dead" beside them. */
 void broker_queue(struct buf *out, uint64_t application, const char *group, unsigned partition);
 void broker_dead(struct buf *out, uint64_t application, const char *group);

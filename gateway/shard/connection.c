@@ -276,6 +276,7 @@ struct connection *connection_new(const struct connection_options *o)
                                   .shard = o->key.shard,
                                   .shard_count = o->key.shard_count,
                                   .silent = o->silent,
+                                  .crowded = o->crowded,
                                   .may_publish = may_publish,
                                   .confirmed = on_confirmed,
                                   .pause = on_pause,

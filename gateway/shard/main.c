@@ -65,6 +65,7 @@ int shard_main(void)
         .intents = (uint32_t)setting_int(SETTING_intents),
         .shard_count = (unsigned)setting_int(SETTING_shard_count),
         .shards_max = (unsigned)setting_int(SETTING_shards_max),
+        .shed_depth = (unsigned)setting_int(SETTING_shed_depth),
         .start_reserve = (int)setting_int(SETTING_start_reserve),
         .compress = setting_bool(SETTING_compress),
         .ready = on_ready,

@@ -21,7 +21,8 @@ METRIC_DEFINE(metric_events, METRIC_COUNTER, "guildhall_shard_events_total", "Di
 METRIC_DEFINE(metric_confirmed, METRIC_COUNTER, "guildhall_shard_confirmed_total", "Events confirmed by the broker");
 METRIC_DEFINE(metric_repeated, METRIC_COUNTER, "guildhall_shard_repeated_total", "Publishes that had to be repeated");
 METRIC_DEFINE(metric_shed, METRIC_COUNTER, "guildhall_shard_shed_total",
-              "Presence and typing events dropped because the broker or Redis was behind");
+              "Presence and typing events dropped because the broker, Redis or the workers were behind");
+METRIC_DEFINE(metric_bytes, METRIC_COUNTER, "guildhall_shard_event_bytes_total", "Of the dispatches received, JSON");
 METRIC_DEFINE(metric_pending, METRIC_GAUGE, "guildhall_shard_pending", "Events not confirmed yet");
 METRIC_DEFINE(metric_publish, METRIC_HISTOGRAM, "guildhall_shard_publish_seconds", "From publishing to the confirm");
 
@@ -40,6 +41,7 @@ struct event {
     struct session *session;
     uint64_t seq, tag, guild;
     enum stage cached, published;
+    bool shed;   /* for the cache only */
     bool silent; /* not for the broker, for now */
     uint64_t published_ns;
     int64_t pushed_ms; /* of the silent */
@@ -272,7 +274,9 @@ static void publish_next(struct pipeline *p)
         p->publish_at = p->publish_at->next;
         if (e->published != STAGE_NEW)
             continue;
-        if (!e->silent)
+        if (e->shed)
+            e->published = STAGE_DONE;
+        else if (!e->silent)
             publish(p, e);
     }
 }
@@ -349,10 +353,8 @@ static void event_place(struct event *e)
 }
 
 /* Presence and typing are worth nothing late: they go first when something is behind. */
-static bool is_shed(const struct pipeline *p, struct str type)
+static bool is_fleeting(struct str type)
 {
-    if (p->count < LIMIT_SHARD_PENDING_EVENTS / 4)
-        return false;
     return str_eq(type, STR("PRESENCE_UPDATE")) || str_eq(type, STR("TYPING_START"));
 }
 
@@ -371,11 +373,14 @@ void pipeline_push(struct pipeline *p, uint64_t seq, struct str type, struct str
     memcpy(e->text + type.n, data.p, data.n);
     metric_add(&metric_events, 1);
     metric_add(&metric_pending, 1);
-    if (is_shed(p, type)) {
-        e->cached = e->published = STAGE_DONE;
-        metric_add(&metric_shed, 1);
-    } else {
-        event_place(e);
+    metric_add(&metric_bytes, (int64_t)data.n);
+    event_place(e);
+    if (is_fleeting(type)) {
+        bool behind = p->count >= LIMIT_SHARD_PENDING_EVENTS / 4;
+        if (behind)
+            e->cached = e->published = STAGE_DONE;
+        e->shed = behind || p->o.crowded[broker_partition(e->tag)];
+        metric_add(&metric_shed, e->shed);
     }
     bool cache_idle = p->cache_at == &p->events, publish_idle = p->publish_at == &p->events;
     list_append(&p->events, &e->link);

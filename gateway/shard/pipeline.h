@@ -14,7 +14,8 @@ struct pipeline_options {
     struct amqp_publisher *publisher;
     uint64_t application;
     unsigned shard, shard_count;
-    bool silent; /* into the cache only, until pipeline_publish; */
+    bool silent;         /* into the cache only, until pipeline_publish; */
+    const bool *crowded; /* by partition: some group's queue is long; presence and typing are not for it then */
     /* The lease stands: asked before each batch that leaves. */
     bool (*may_publish)(void *arg);
     /* The confirmed prefix grew. */

@@ -5,6 +5,7 @@
 #include "cache/stats.h"
 #include "gateway/shard/commands.h"
 #include "gateway/shard/connection.h"
+#include "gateway/shard/depth.h"
 #include "gateway/shard/set.h"
 #include "platform/base/clock.h"
 #include "platform/base/limits.h"
@@ -39,6 +40,7 @@ struct process {
     struct cache_writer *cache;
     struct cache_selection selection;
     struct cache_sampler *sampler;
+    struct depth *depth;
     struct broker_topology topology;
     struct shard_set *sets[SETS_MAX]; /* all of this process: */
     struct shard_set *current,
@@ -112,6 +114,7 @@ static struct shard_set *set_begin(struct process *p, uint64_t generation, unsig
                        .upstream = &p->upstream,
                        .cache = p->cache,
                        .publisher = p->publisher,
+                       .crowded = depth_crowded(p->depth),
                        .ca_file = p->o.upstream_ca,
                        .intents = p->o.intents,
                        .compress = p->o.compress,
@@ -242,7 +245,14 @@ static void start_main(void *arg)
     broker_topology_init(&p->topology, p->upstream.application, p->groups, p->group_count);
     buf_clear(&err);
     p->publisher = amqp_publisher_new(p->o.amqp_url, p->topology.declares, p->topology.count, &err);
-    if (!p->publisher) {
+    p->depth = depth_new(&(struct depth_options){.amqp_url = p->o.amqp_url,
+                                                 .application = p->upstream.application,
+                                                 .groups = p->groups,
+                                                 .group_count = p->group_count,
+                                                 .topology = &p->topology,
+                                                 .shed_depth = p->o.shed_depth},
+                         &err);
+    if (!p->publisher || !p->depth) {
         LOG_ERROR("amqp_url_invalid", "error=\"%s\"", err.data ? err.data : "");
         return;
     }
@@ -278,8 +288,12 @@ static void groups_split(struct process *p)
     char *save = NULL;
 
     for (char *g = strtok_r(p->groups_text, ", ", &save); g && p->group_count < GROUPS_MAX;
-         g = strtok_r(NULL, ", ", &save))
-        p->groups[p->group_count++] = g;
+         g = strtok_r(NULL, ", ", &save)) {
+        if (strcmp(g, BROKER_COMMANDS_GROUP) == 0)
+            LOG_ERROR("worker_group_ignored", "group=%s why=\"the name is taken\"", g);
+        else
+            p->groups[p->group_count++] = g;
+    }
 }
 
 struct process *process_new(const struct process_options *o, struct buf *err)
@@ -330,6 +344,7 @@ void process_free(struct process *p)
 {
     loop_timer_free(p->watch);
     loop_timer_free(p->tell);
+    depth_free(p->depth);
     if (p->publisher)
         amqp_publisher_free(p->publisher);
     if (p->sampler)

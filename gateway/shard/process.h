@@ -15,7 +15,8 @@ struct process_options {
     uint32_t intents;
     unsigned shard_count; /* 0: what the upstream recommends */
     unsigned shards_max;
-    int start_reserve; /* percent of the day's IDENTIFYs that are kept */
+    unsigned shed_depth; /* of a partition's queue; over it presence and typing are left out */
+    int start_reserve;   /* percent of the day's IDENTIFYs that are kept */
     bool compress;
     /* For the first time, everything held runs. */
     void (*ready)(void *arg);

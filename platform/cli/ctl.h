@@ -22,3 +22,5 @@ void ctl_control_help(void);
 /* ctl reshard, dlq: the bot side's. As ctl_control_main. */
 int ctl_bot_main(const char *tool, int word_count, char **words, int *ret_code);
 void ctl_bot_help(void);
+/* Coroutine. ctl dlq with these words, on --amqp-url and --worker-group. 0, or an error that it has told. */
+int dlq_run(uint64_t application, int word_count, char **words);

@@ -1,4 +1,4 @@
-/* `guildhall ctl reshard`: what operators of a bot do with its shard processes. One coroutine a tool. */
+/* `guildhall ctl reshard` and `dlq`: what operators of a bot do with its shards and queues. One coroutine a tool. */
 #include "gateway/shard/plan.h"
 #include "platform/base/limits.h"
 #include "platform/base/settings.h"
@@ -108,12 +108,22 @@ static int tool_reshard(void)
 
 /* --- all tools --- */
 
+static int tool_dlq(void)
+{
+    return dlq_run(self.application, self.word_count, self.words);
+}
+
 static const struct tool {
     const char *name;
     int (*run)(void);
+    bool redis; /* else: RabbitMQ */
     const char *help;
 } tools[] = {
-    {"reshard", tool_reshard,
+    {"dlq", tool_dlq, false,
+     "list [COUNT] | replay all|ID... | drop all|ID...: what workers of --worker-group gave up (`commands`: what "
+     "shards "
+     "could not send)"},
+    {"reshard", tool_reshard, true,
      "[SHARDS]: another number of shards for the bot of --token, without a pause; alone: which runs"},
 };
 
@@ -126,10 +136,12 @@ void ctl_bot_help(void)
 static void run_tool(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < REDIS_TRIES && !redis_connected(self.redis); i++)
+    for (int i = 0; i < REDIS_TRIES && self.redis && !redis_connected(self.redis); i++)
         co_sleep(REDIS_TRY_MS);
-    int r = redis_connected(self.redis) ? self.tool() : -EHOSTDOWN;
-    if (r == -ENOENT)
+    int r = !self.redis || redis_connected(self.redis) ? self.tool() : -EHOSTDOWN;
+    if (!self.redis)
+        ; /* it told itself */
+    else if (r == -ENOENT)
         fprintf(stderr, "guildhall: no shard process ever ran for application %llu\n",
                 (unsigned long long)self.application);
     else if (r == -EHOSTDOWN)
@@ -146,13 +158,16 @@ static int run(const struct tool *t)
     self.application = ctl_application();
     if (!self.application)
         buf_adds(&err, "--token (DISCORD_TOKEN) or --application-id is needed");
-    else if (!*setting_str(SETTING_redis_url))
-        buf_adds(&err, "--redis-url is needed");
-    if (err.len || !(self.redis = redis_new(setting_str(SETTING_redis_url), &err)))
+    else if (!*setting_str(t->redis ? SETTING_redis_url : SETTING_amqp_url))
+        buf_adds(&err, t->redis ? "--redis-url is needed" : "--amqp-url is needed");
+    if (!err.len && t->redis)
+        self.redis = redis_new(setting_str(SETTING_redis_url), &err);
+    if (err.len)
         return usage_error(&err);
     (void)co_spawn(run_tool, NULL);
     loop_run();
-    redis_free(self.redis);
+    if (self.redis)
+        redis_free(self.redis);
     return self.code;
 }
 

@@ -84,3 +84,12 @@ void amqp_consumer_reconnect(struct amqp_consumer *c);
 /* multiple: all of this consumer up to tag, of whatever queue. */
 void amqp_ack(struct amqp_consumer *c, uint64_t tag, uint64_t epoch, bool multiple);
 void amqp_reject(struct amqp_consumer *c, uint64_t tag, uint64_t epoch); /* without requeue: dead-letters */
+
+struct amqp_depth;
+/* How many messages wait in each of the queues (those delivered and not acknowledged are not counted): told as soon as
+ * it is known, then every interval_ms. The arrays and strings must outlive it; the queues must exist, or be declared.
+ * NULL and err: malformed url. */
+struct amqp_depth *amqp_depth_new(const char *url, const struct amqp_declare *declares, int declare_count,
+                                  const char *const *queues, int queue_count, int interval_ms,
+                                  void (*told)(const uint32_t *messages, void *arg), void *arg, struct buf *err);
+void amqp_depth_free(struct amqp_depth *d); /* may block for a second; NULL is fine */

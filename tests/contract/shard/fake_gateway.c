@@ -341,6 +341,25 @@ void fake_emit(unsigned count)
     }
 }
 
+void fake_typing(void)
+{
+    unsigned guild = 1 + (fake.emitted + 1) % 8;
+
+    for (int i = 0; i < SLOTS_MAX; i++) {
+        struct slot *s = &slots[i];
+        BUF_AUTO struct buf b = {0};
+
+        if (!s->id[0] || guild % s->count != s->shard)
+            continue;
+        s->log_of[++s->last_seq] = 0;
+        dispatch_write(&b, s->last_seq, "TYPING_START");
+        jw_kid(&b, "guild_id", (uint64_t)guild << 22);
+        jw_obj_end(&b);
+        jw_obj_end(&b);
+        send_text(s->current, &b);
+    }
+}
+
 unsigned fake_live(unsigned shard_count)
 {
     unsigned live = 0;

@@ -42,6 +42,8 @@ unsigned fake_live(unsigned shard_count);
 /* Dispatches `count` more messages, with ids from fake.emitted + 1, in the session of each set whose shard has the
  * guild (8 guilds in turn). */
 void fake_emit(unsigned count);
+/* A TYPING_START in the guild of the next message. */
+void fake_typing(void);
 /* The seq a message had in its session; 0 when it was not dispatched. */
 uint64_t fake_seq_of(unsigned message);
 void fake_op(int op, const char *data); /* on the current socket; nothing when there is none */

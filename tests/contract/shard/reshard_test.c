@@ -1,12 +1,6 @@
 /* Another number of shards while messages come: all of them reach the workers, in order, and those that come from both
  * sets are the same messages. */
 #include "tests/contract/shard/rig.h"
-#include "tests/support/services.h"
-
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static bool emitting;
 
@@ -19,29 +13,10 @@ static void emit_main(void *arg)
     }
 }
 
-/* `guildhall ctl reshard COUNT`: its exit status. */
-static int reshard(const char *count)
-{
-    const char *program = services_env("GUILDHALL_BIN");
-    int status = 0, pid = fork();
-    int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
-
-    if (pid == 0) {
-        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 1);
-        execl(program, "guildhall", "ctl", "reshard", count, "--token", "NDI0Mg.x.y", "--redis-url",
-              getenv("REDIS_URL"), (char *)NULL);
-        _exit(127);
-    }
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        if (clock_mono_ms() > end_ms)
-            kill(pid, SIGKILL);
-        co_sleep(20);
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static void from_two_shards_to_three_and_back_no_message_is_lost(void)
 {
+    char out[4096];
+
     begin();
     shard_args.shards_max = "16";
     shard_args.intents = "33281"; /* GUILDS: so that READY tells when all is there */
@@ -52,14 +27,14 @@ static void from_two_shards_to_three_and_back_no_message_is_lost(void)
     emitting = true;
     assert_int_equal(co_spawn(emit_main, NULL), 0);
     WAIT(got.count > 50);
-    assert_int_equal(reshard("3"), 0);
+    assert_int_equal(CTL(out, "reshard", "3"), 0);
     WAIT(fake_live(3) == 3 && fake.ended == 2);
     unsigned before = fake.emitted;
     WAIT(got.count > before);
     assert_int_equal(fake.identifies, 5);
     assert_int_equal(fake.resumes, 0);
-    assert_int_equal(reshard("3"), 1); /* it has them */
-    assert_int_equal(reshard("2"), 0);
+    assert_int_equal(CTL(out, "reshard", "3"), 1); /* it has them */
+    assert_int_equal(CTL(out, "reshard", "2"), 0);
     WAIT(fake_live(2) == 2 && fake.ended == 5);
     before = fake.emitted;
     WAIT(got.count > before);

@@ -28,11 +28,19 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
     int64_t epoch = 0;
 
     (void)arg;
+    if (n && n == got.reject) {
+        amqp_reject(consumer, d->tag, d->epoch);
+        return;
+    }
     amqp_ack(consumer, d->tag, d->epoch, false);
+    got.typings += str_eq(d->type, STR("TYPING_START"));
     if (!str_eq(d->type, STR("MESSAGE_CREATE")))
         return;
     assert_in_range(n, 1, FAKE_EVENTS_MAX);
-    assert_true(amqp_delivery_header_int(d, BROKER_HEADER_EPOCH, &epoch));
+    if (str_starts(d->routing_key, STR("4242@")))
+        epoch = got.epoch; /* replayed */
+    else
+        assert_true(amqp_delivery_header_int(d, BROKER_HEADER_EPOCH, &epoch));
     got.outdated += epoch < got.epoch;
     if (epoch > got.epoch)
         got.epoch = epoch;
@@ -65,7 +73,8 @@ void shard_start(int at)
         setenv("DISCORD_TOKEN", "NDI0Mg.x.y", 1);
         execl(program, "guildhall", "shard", "--upstream", upstream, "--redis-url", getenv("REDIS_URL"), "--amqp-url",
               getenv("AMQP_URL"), "--compress", "off", "--shards-max", shard_args.shards_max, "--intents",
-              shard_args.intents, "--log-level", getenv("SHARD_LOG") ? "debug" : "warn", (char *)NULL);
+              shard_args.intents, "--worker-groups", shard_args.worker_groups, "--shed-depth", shard_args.shed_depth,
+              "--log-level", getenv("SHARD_LOG") ? "debug" : "warn", (char *)NULL);
         _exit(127);
     }
 }
@@ -102,7 +111,8 @@ void begin(void)
     BUF_AUTO struct buf err = {0}, queue = {0};
 
     memset(&got, 0, sizeof got);
-    shard_args = (struct shard_args){.shards_max = "1", .intents = "33280"};
+    shard_args =
+        (struct shard_args){.shards_max = "1", .intents = "33280", .worker_groups = "workers", .shed_depth = "50000"};
     fake_start();
     redis = redis_new(services_env("REDIS_URL"), &err);
     redis_flush();
@@ -161,4 +171,40 @@ void begin_live(void)
     WAIT(fake.live);
     fake_emit(20);
     WAIT(got.count == 20 && stored_seq() == fake_seq_of(20));
+}
+
+int ctl_run(char *out, size_t size, const char *const *words)
+{
+    const char *argv[16] = {"guildhall", "ctl"}, *program = services_env("GUILDHALL_BIN");
+    int status = 0, argc = 2, ends[2], pid;
+    int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+    size_t n = 0;
+
+    for (; *words; words++)
+        argv[argc++] = *words;
+    const char *settings[] = {"--token",           "NDI0Mg.x.y", "--redis-url",
+                              getenv("REDIS_URL"), "--amqp-url", getenv("AMQP_URL")};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        argv[argc++] = settings[i];
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(ends[1], 1);
+        execv(program, (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    close(ends[1]);
+    for (bool over = false; !over;) {
+        over = waitpid(pid, &status, WNOHANG) != 0;
+        for (ssize_t got_bytes; n + 1 < size && (got_bytes = read(ends[0], out + n, size - 1 - n)) > 0;)
+            n += (size_t)got_bytes;
+        if (clock_mono_ms() > end_ms)
+            kill(pid, SIGKILL);
+        if (!over)
+            co_sleep(20);
+    }
+    out[n] = 0;
+    close(ends[0]);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

@@ -27,6 +27,8 @@ struct got {
     unsigned count, repeated, renamed, disordered, outdated;
     unsigned last[8]; /* of each guild */
     int64_t epoch;    /* the highest */
+    unsigned typings;
+    uint64_t reject; /* this message is given up */
 };
 extern struct got got;
 
@@ -34,7 +36,7 @@ extern struct redis *redis;
 extern int processes[PROCESSES];
 /* Of processes to be started; begin() sets them. */
 extern struct shard_args {
-    const char *shards_max, *intents;
+    const char *shards_max, *intents, *worker_groups, *shed_depth;
 } shard_args;
 
 void shard_start(int at);
@@ -47,6 +49,10 @@ void all_came(void);
 void end(void);
 uint64_t stored_seq(void); /* what a successor would RESUME from */
 
+/* `guildhall ctl WORDS...` (NULL-terminated, 8 at most); what it prints. Its exit status. */
+int ctl_run(char *out, size_t size, const char *const *words);
+#define CTL(out, ...) ctl_run(out, sizeof(out), (const char *const[]){__VA_ARGS__, NULL})
+
 /* As ON_LOOP, for a test that stands in main's list in another file. */
 #define ON_LOOP_LISTED(body)                                                                                           \
     void body##_test(void **state)                                                                                     \
@@ -57,5 +63,7 @@ uint64_t stored_seq(void); /* what a successor would RESUME from */
 
 /* Tests of other files, for main's list. */
 void from_two_shards_to_three_and_back_no_message_is_lost_test(void **state);
+void dead_letters_are_listed_replayed_and_dropped_test(void **state);
+void typing_is_left_out_while_workers_are_behind_test(void **state);
 void commands_are_sent_in_order_within_the_budget_test(void **state);
 void commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test(void **state);
