@@ -33,9 +33,18 @@ struct fanout {
     enum flush_class class;
 };
 
+/* On a user's topic: a message of a guild's channel that only this person sees. */
+static bool is_ephemeral(const struct event *e)
+{
+    return (e->type == EVENT_MESSAGE_CREATE || e->type == EVENT_MESSAGE_UPDATE || e->type == EVENT_MESSAGE_DELETE) &&
+           json_member_id(e->data, STR("guild_id")) != 0;
+}
+
 static void fanout_begin(struct fanout *f, struct topic *t, const struct event *e)
 {
-    *f = (struct fanout){.topic = t, .event = e, .intents = event_intents(e->type, !t->is_user)};
+    bool in_guild = !t->is_user || is_ephemeral(e);
+
+    *f = (struct fanout){.topic = t, .event = e, .intents = event_intents(e->type, in_guild)};
     f->class = t->sub_count > FLUSH_FEW_MAX ? FLUSH_MANY : FLUSH_FEW;
     past_find(t->g, e->id, &f->past);
     f->content = !t->is_user && (e->type == EVENT_MESSAGE_CREATE || e->type == EVENT_MESSAGE_UPDATE);

@@ -14,6 +14,7 @@
 #include "platform/base/metrics.h"
 #include "platform/base/snowflake.h"
 #include "platform/io/admin.h"
+#include "platform/io/http_client.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct api *api_new(const struct api_options *o)
     api_control_start(api);
     api->access = access_cache_new();
     api->pending = pending_new(api);
+    api->endpoints = http_client_new(&(struct http_client_options){0});
     return api;
 }
 
@@ -47,6 +49,7 @@ void api_free(struct api *api)
     limiter_free(api->limiter);
     access_cache_free(api->access);
     pending_free(api->pending);
+    http_client_free(api->endpoints);
     mem_free(api);
 }
 

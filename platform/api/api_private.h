@@ -12,6 +12,7 @@ struct api {
     struct access_cache *access;
     struct faults *faults;
     struct pending_interactions *pending;
+    struct http_client *endpoints; /* applications that are called with their interactions */
     bool limits_set; /* as the process was started; control may switch options.limits */
 };
 

@@ -23,6 +23,7 @@ from seed import Seed  # noqa: E402
 from servers import DevPlatform, StackPlatform  # noqa: E402
 
 SCRIPT_SECONDS = 170
+os.environ.setdefault("GUILDHALL_INTERACTION_DEADLINE_MS", "120000")  # of every process: a busy machine is no failure
 HTTPS_ONLY = ("discordjs13", "eris")
 WIRES = {  # what is installed for it
     "discordjs:json-zlib": "wires",

@@ -5,12 +5,12 @@
 #include "platform/api/form.h"
 #include "platform/api/handlers.h"
 #include "platform/api/images.h"
+#include "platform/api/interactions/interactions.h"
 #include "platform/base/jw.h"
 #include "platform/base/snowflake.h"
 #include "platform/ports/store/store.h"
 
 #include <jansson.h>
-#include <sodium.h>
 #include <stdlib.h>
 
 #define GATEWAY_FLAGS                                                                                                  \
@@ -18,7 +18,7 @@
      APPLICATION_GATEWAY_GUILD_MEMBERS_LIMITED | APPLICATION_GATEWAY_MESSAGE_CONTENT |                                 \
      APPLICATION_GATEWAY_MESSAGE_CONTENT_LIMITED)
 
-void application_write_public(struct buf *b, const struct application *app)
+void application_write_public(struct api_ctx *x, struct buf *b, const struct application *app)
 {
     jw_kid(b, "id", app->id);
     jw_kstr(b, "name", app->name);
@@ -27,7 +27,7 @@ void application_write_public(struct buf *b, const struct application *app)
     jw_kcstr(b, "summary", "");
     jw_kbool(b, "bot_public", app->bot_public);
     jw_kbool(b, "bot_require_code_grant", app->bot_require_code_grant);
-    jw_kstr(b, "verify_key", app->verify_key);
+    jw_kstr(b, "verify_key", application_verify_key(x, app->id));
     jw_ki64(b, "flags", app->flags);
     jw_key(b, "flags_new");
     buf_addf(b, "\"%lld\"", (long long)app->flags);
@@ -36,11 +36,11 @@ void application_write_public(struct buf *b, const struct application *app)
         jw_kstr(b, "custom_install_url", app->custom_install_url);
 }
 
-static void application_write(struct buf *b, const struct application *app, const struct user *owner,
+static void application_write(struct api_ctx *x, struct buf *b, const struct application *app, const struct user *owner,
                               const struct user *bot, uint64_t guild_count)
 {
     jw_obj(b);
-    application_write_public(b, app);
+    application_write_public(x, b, app);
     jw_knull(b, "team");
     jw_kraw(b, "redirect_uris", app->redirect_uris_json.n ? app->redirect_uris_json : STR("[]"));
     jw_kstr(b, "interactions_endpoint_url", app->interactions_endpoint_url);
@@ -67,7 +67,7 @@ enum api_error application_answer(struct api_ctx *x, const struct application *a
         r = store_user_guild_ids(x->ports->db, x->arena, app->bot_id, &guilds, &guild_count);
     if (r < 0 || count == 0 || users[0].id != app->owner_id)
         return api_port_error(r, API_ERROR_UNKNOWN_APPLICATION);
-    application_write(api_out(x), app, &users[0], count > 1 ? &users[1] : NULL, guild_count);
+    application_write(x, api_out(x), app, &users[0], count > 1 ? &users[1] : NULL, guild_count);
     return API_OK;
 }
 
@@ -83,18 +83,13 @@ enum api_error application_mine(struct api_ctx *x, uint64_t id, struct applicati
 enum api_error application_create(struct api_ctx *x)
 {
     struct application app = {.id = snowflake_next(), .owner_id = x->user_id, .bot_public = true};
-    unsigned char key[32];
-    char hex[65];
     struct commit c;
 
     (void)form_str(x, "name", FORM_REQUIRED, 1, 32, &app.name);
     (void)form_str(x, "description", FORM_OPTIONAL, 0, 400, &app.description);
     if (form_result(x) != API_OK)
         return form_result(x);
-    /* Interactions are signed with it once there are any; the other half is made with the first endpoint URL. */
-    randombytes_buf(key, sizeof key);
-    sodium_bin2hex(hex, sizeof hex, key, sizeof key);
-    app.verify_key = str_c(hex);
+    app.verify_key = application_verify_key(x, app.id);
     commit_init(&c, x->arena);
     store_application_insert(&c, &app);
     enum api_error e = api_commit(x, &c, API_ERROR_UNKNOWN_USER);
@@ -162,6 +157,19 @@ static void strings_read(struct api_ctx *x, const char *key, unsigned max, unsig
     free(text);
 }
 
+/* A new endpoint must be there, answer, and look at signatures. */
+static void endpoint_read(struct api_ctx *x, struct application *app)
+{
+    struct str url = app->interactions_endpoint_url;
+
+    if (!form_str(x, "interactions_endpoint_url", FORM_NULLABLE, 0, 512, &url) || form_result(x) != API_OK)
+        return;
+    if (url.n && !str_eq(url, app->interactions_endpoint_url) && !endpoint_check(x, app->id, url))
+        form_error(x, "interactions_endpoint_url", "APPLICATION_INTERACTIONS_ENDPOINT_URL_INVALID",
+                   "The specified interactions endpoint URL could not be verified.");
+    app->interactions_endpoint_url = url.n ? url : STR_NONE;
+}
+
 static enum api_error application_read(struct api_ctx *x, struct application *app)
 {
     enum api_error e = API_OK;
@@ -169,7 +177,6 @@ static enum api_error application_read(struct api_ctx *x, struct application *ap
 
     (void)form_str(x, "name", FORM_OPTIONAL, 1, 32, &app->name);
     (void)form_str(x, "description", FORM_NULLABLE, 0, 400, &app->description);
-    (void)form_str(x, "interactions_endpoint_url", FORM_NULLABLE, 0, 512, &app->interactions_endpoint_url);
     (void)form_str(x, "custom_install_url", FORM_NULLABLE, 0, 512, &app->custom_install_url);
     (void)form_bool(x, "bot_public", FORM_OPTIONAL, &app->bot_public);
     (void)form_bool(x, "bot_require_code_grant", FORM_OPTIONAL, &app->bot_require_code_grant);
@@ -178,6 +185,8 @@ static enum api_error application_read(struct api_ctx *x, struct application *ap
     /* Discord lets the API set the _LIMITED ones only; here nobody reviews bots, so both are the owner's. */
     if (form_i64(x, "flags", FORM_OPTIONAL, 0, INT64_MAX, &flags))
         app->flags = (app->flags & ~(int64_t)GATEWAY_FLAGS) | (flags & GATEWAY_FLAGS);
+    if (form_result(x) == API_OK)
+        endpoint_read(x, app);
     if (form_result(x) == API_OK)
         (void)image_read(x, "icon", "app-icons", app->id, &app->icon, &e);
     return e == API_OK ? form_result(x) : e;

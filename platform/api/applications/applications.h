@@ -8,4 +8,4 @@ enum api_error application_answer(struct api_ctx *x, const struct application *a
 /* The object of the application, for its owner or its own bot: UNKNOWN_APPLICATION otherwise. */
 enum api_error application_mine(struct api_ctx *x, uint64_t id, struct application *ret);
 /* The members that anybody may see, without the braces. */
-void application_write_public(struct buf *b, const struct application *app);
+void application_write_public(struct api_ctx *x, struct buf *b, const struct application *app);

@@ -93,7 +93,7 @@ enum api_error oauth2_authorize_get(struct api_ctx *x)
     jw_obj(out);
     jw_kbool(out, "authorized", false);
     jw_kobj(out, "application");
-    application_write_public(out, &a.app);
+    application_write_public(x, out, &a.app);
     jw_obj_end(out);
     jw_key(out, "bot");
     user_write(out, &a.bot);

@@ -373,7 +373,11 @@ static enum api_error send(struct api_ctx *x, struct making *m)
         return api_port_error(r, API_ERROR_UNAVAILABLE);
     if (m->ix.type != INTERACTION_AUTOCOMPLETE)
         interaction_tell_user(x, &m->ix, EVENT_INTERACTION_CREATE, interaction_head(x, &m->ix));
-    interaction_dispatch(x, &m->ix, interaction_payload(x, &m->ix, &m->access, &m->bot, data, m->message_json));
+    struct str payload = interaction_payload(x, &m->ix, &m->access, &m->bot, data, m->message_json);
+    if (m->app.interactions_endpoint_url.n)
+        interaction_post(x, &m->ix, m->app.interactions_endpoint_url, payload);
+    else
+        interaction_dispatch(x, &m->ix, payload);
     return API_OK;
 }
 

@@ -150,3 +150,14 @@ struct str answer_reference(struct api_ctx *x, const struct interaction *ix, uin
 /* The first answer: x->body is the interaction response, of the callback's route or of an endpoint. with_response: what
  * came of it is written, else nothing. */
 enum api_error interaction_answer(struct api_ctx *x, const struct interaction *ix, bool with_response);
+
+/* --- deliver.c: applications that are called instead of listening
+ * ------------------------------------------------------- */
+/* The public half of the key its interactions are signed with, in hex. */
+struct str application_verify_key(struct api_ctx *x, uint64_t application_id);
+/* True when the endpoint answers a PING with PONG and refuses a wrong signature with 401. */
+bool endpoint_check(struct api_ctx *x, uint64_t application_id, struct str url);
+/* Posts the interaction in the background; what the endpoint answers is the first answer. */
+void interaction_post(struct api_ctx *x, const struct interaction *ix, struct str url, struct str payload);
+/* The person hears INTERACTION_FAILURE, unless there was an answer. */
+void interaction_fail(struct api_ctx *x, const struct interaction *ix);

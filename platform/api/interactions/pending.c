@@ -67,8 +67,7 @@ static void judge(void *arg)
                         .res = &res,
                         .arena = &w->arena};
 
-    if (interaction_answer_claim(&x, &w->ix, &(struct interaction_answer){0}) == 0)
-        interaction_tell_user(&x, &w->ix, EVENT_INTERACTION_FAILURE, interaction_head(&x, &w->ix));
+    interaction_fail(&x, &w->ix);
     waiting_free(w);
 }
 

@@ -2,7 +2,7 @@
 // discord.js, unmodified: what a bot written with it does in a day, against the server named by the environment.
 
 const assert = require('node:assert/strict');
-const { Client, Events, GatewayIntentBits, Partials, PermissionsBitField } = require('discord.js');
+const { Client, Events, GatewayIntentBits, MessageFlags, Partials, PermissionsBitField } = require('discord.js');
 const { api, check, control, run, say, sleep, until, within } = require('../lib/check.js');
 
 const env = process.env;
@@ -263,6 +263,55 @@ async function checkPresenceAndVoice(client) {
   });
 }
 
+const use = (type, data, more = {}) =>
+  api('alice', 'POST', '/interactions', { type, application_id: ids.bot, guild_id: ids.guild, channel_id: ids.general, data, ...more });
+
+async function checkInteractions(client, seen) {
+  const heardOf = [];
+  client.on(Events.InteractionCreate, async interaction => {
+    heardOf.push(interaction);
+    if (interaction.isChatInputCommand()) {
+      const buttons = [['go', 'Go'], ['ask', 'Ask']].map(([custom_id, label]) => ({ type: 2, style: 1, custom_id, label }));
+      await interaction.reply({ content: interaction.options.getString('text'), components: [{ type: 1, components: buttons }] });
+    } else if (interaction.customId === 'go') {
+      await interaction.update({ content: 'pressed' });
+    } else if (interaction.customId === 'ask') {
+      const input = { type: 4, custom_id: 'name', style: 1, label: 'Name' };
+      await interaction.showModal({ custom_id: 'form', title: 'A form', components: [{ type: 1, components: [input] }] });
+    } else if (interaction.isModalSubmit()) {
+      await interaction.deferReply({ flags: MessageFlags.Ephemeral });
+      await interaction.editReply(`hello ${interaction.fields.getTextInputValue('name')}`);
+      await interaction.followUp('for everybody');
+    }
+  });
+  let panel;
+  await check('slash command', async () => {
+    const options = [{ type: 3, name: 'text', description: 'what to say', required: true }];
+    const made = await within('set', client.guilds.cache.get(ids.guild).commands.set([{ name: 'echo', description: 'says it', options }]));
+    const { id } = made.find(command => command.name === 'echo');
+    const used = await use(2, { id, name: 'echo', options: [{ type: 3, name: 'text', value: 'echoed' }] });
+    assert.equal(used.status, 204);
+    panel = await until('the reply', () => heard(seen, 'echoed'));
+    assert.equal(heardOf[0].user.id, ids.alice);
+    assert.equal(panel.interactionMetadata.user.id, ids.alice);
+    assert.equal(panel.components[0].components[1].customId, 'ask');
+  });
+  await check('button', async () => {
+    await use(3, { component_type: 2, custom_id: 'go' }, { message_id: panel.id });
+    await until('the update', () => seen.updated.find(one => one.after.id === panel.id && one.after.content === 'pressed'));
+  });
+  await check('modal', async () => {
+    await use(3, { component_type: 2, custom_id: 'ask' }, { message_id: panel.id });
+    const opener = await until('the press', () => heardOf.find(one => one.customId === 'ask' && one.replied));
+    const components = [{ type: 1, components: [{ type: 4, custom_id: 'name', value: 'Alice' }] }];
+    assert.equal((await use(5, { id: opener.id, custom_id: 'form', components })).status, 204);
+    await until('the follow-up', () => heard(seen, 'for everybody'));
+    const submitted = heardOf.find(one => one.isModalSubmit());
+    assert.equal((await submitted.fetchReply()).content, 'hello Alice');
+    assert.equal(heard(seen, 'hello Alice'), undefined, 'an ephemeral reply was told to others');
+  });
+}
+
 async function checkResume(client, seen) {
   await check('resume', async () => {
     const readys = seen.readys;
@@ -348,6 +397,7 @@ run(async () => {
   await checkMessages(client, seen);
   await checkGuildEvents(client);
   await checkPresenceAndVoice(client);
+  await checkInteractions(client, seen);
   await checkResume(client, seen);
   await checkRateLimit(client, seen);
   if (env.PLATFORM === 'stack') await checkRestart(seen);

@@ -21,6 +21,7 @@ GUILDS, MEMBERS, PRESENCES, MESSAGES = 1 << 0, 1 << 1, 1 << 8, 1 << 9
 REACTIONS, TYPING, DIRECT, CONTENT = 1 << 10, 1 << 11, 1 << 12, 1 << 15
 Kind = StackPlatform if os.environ.get("GUILDHALL_TEST_PLATFORM") == "stack" else DevPlatform
 _running = {}
+os.environ.setdefault("GUILDHALL_INTERACTION_DEADLINE_MS", "120000")  # of every process: a busy machine is no failure
 
 
 def platform(limits, *extra):

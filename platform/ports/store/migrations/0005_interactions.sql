@@ -1,5 +1,4 @@
--- Application commands and their permissions; what a message that answers an interaction is; the key that signs
--- interactions sent to an endpoint.
+-- Application commands and their permissions; what a message that answers an interaction is.
 
 CREATE TABLE application_commands (
     id BIGINT PRIMARY KEY,
@@ -25,5 +24,3 @@ CREATE INDEX application_command_permissions_guild ON application_command_permis
 
 ALTER TABLE messages ADD COLUMN webhook_id BIGINT;
 ALTER TABLE messages ADD COLUMN interaction TEXT; -- interaction_metadata and interaction, as members of one object
-
-ALTER TABLE applications ADD COLUMN sign_key TEXT; -- Ed25519 seed in hex; verify_key is its other half
