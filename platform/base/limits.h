@@ -66,9 +66,9 @@
 #define LIMIT_SESSION_LOG_READ_MS     60000       /* another node's log is kept decoded so long after its last use */
 #define LIMIT_SESSION_RECORD_MS       300000      /* what kv has of a node that is gone ends after this */
 #define LIMIT_SESSION_RECORD_RENEW_MS 60000       /* how often a session's record is written again */
-#define LIMIT_RELEASE_ASK_MS          2000    /* a node that is asked for a session answers by then; or it is taken */
-#define LIMIT_RELEASE_WAIT_MS         2000    /* a session that is still loading guilds is waited for so long */
-#define LIMIT_ADOPT_MS                20000   /* a RESUME from another node takes at most so long; then close 4000 */
+#define LIMIT_RELEASE_ASK_MS          2000  /* a node that is asked for a session answers by then; or it is taken */
+#define LIMIT_RELEASE_WAIT_MS         2000  /* a session that is still loading guilds is waited for so long */
+#define LIMIT_ADOPT_MS                20000 /* a RESUME from another node takes at most so long; then close 4000 */
 #define LIMIT_PAST_MS                 300000 /* which events other nodes dispatched is known so long after their sessions came */
 #define LIMIT_DRAIN_COPIES            2097152 /* dispatches of people copied into the log by a drain; older get op 9 */
 #define LIMIT_RECENT_EVENTS           4096    /* of a topic, kept for sessions from other nodes; the oldest go */
@@ -134,9 +134,9 @@
 #define LIMIT_PROXY_PERMIT_MS    5000        /* a dead proxy's permits count as in flight so long, then as lost */
 #define LIMIT_PROXY_BEAT_MS      1000        /* how often a proxy tells Redis that it and its permits are alive */
 #define LIMIT_PROXY_POLL_MS      40          /* asking again for a bucket that another proxy has in flight */
-#define LIMIT_PROXY_REDIS_MS     1000        /* an answer of Redis must be there by then; else the proxy decides alone */
-#define LIMIT_PROXY_REJOIN_MS    1500        /* after Redis came back: all proxies have told what they hold by then */
-#define LIMIT_PROXY_UPSTREAM_MS  60000       /* an upstream's answer must be there by then; else 502 */
+#define LIMIT_PROXY_REDIS_MS     1000  /* an answer of Redis must be there by then; else the proxy decides alone */
+#define LIMIT_PROXY_REJOIN_MS    1500  /* after Redis came back: all proxies have told what they hold by then */
+#define LIMIT_PROXY_UPSTREAM_MS  60000 /* an upstream's answer must be there by then; else 502 */
 
 /* bot side */
 #define LIMIT_SHARE_SLOTS           4096   /* shards of an application, partitions of a worker group */
@@ -149,11 +149,11 @@
 #define LIMIT_CACHE_MESSAGES        100         /* kept of a channel; the oldest go */
 #define LIMIT_CACHE_MESSAGE_TTL_S   (24 * 3600) /* a channel's messages, after its last one */
 #define LIMIT_CACHE_USER_TTL_S      (7 * 24 * 3600)
-#define LIMIT_CACHE_EVENT_USERS     1000  /* users written for one event's list of members; all stand in the members */
+#define LIMIT_CACHE_EVENT_USERS     1000 /* users written for one event's list of members; all stand in the members */
 #define LIMIT_CACHE_GONE_TTL_S      (24 * 3600) /* the version of a guild that was left, against older events */
 #define LIMIT_CACHE_SAMPLE_KEYS     512         /* keys looked at when users are counted */
 #define LIMIT_CACHE_SAMPLE_SMALL    10000       /* keys up to which all are */
-#define LIMIT_CACHE_PENDING         16384 /* commands under way; the shard waits then */
+#define LIMIT_CACHE_PENDING         16384       /* commands under way; the shard waits then */
 
 /* commands that workers send through a shard, dead letters */
 #define LIMIT_BROKER_COMMANDS        10000  /* for one shard; over it the broker refuses */
@@ -197,34 +197,34 @@
 #define LIMIT_SQL_STATEMENTS   2048        /* prepared statements; over it the process stops: they are static */
 
 /* HTTP API */
-#define LIMIT_MULTIPART_PARTS      32          /* in a body; over it 50035 */
-#define LIMIT_MULTIPART_HEAD_BYTES 8192        /* headers of a part; over it 50035 */
-#define LIMIT_API_GLOBAL           50          /* requests of a bot or user in a second; over it 429, global */
-#define LIMIT_API_LOCAL_BUCKETS    65536       /* kept by a process while kv is away; over it all are forgotten */
-#define LIMIT_API_FORM_ERRORS      64          /* told about one body; further ones are dropped */
-#define LIMIT_ACCESS_CHANNELS      20000       /* channels whose roles and overwrites a process keeps; the oldest go */
-#define LIMIT_ACCESS_MEMBERS       100000      /* members a process keeps for permissions; the oldest go */
-#define LIMIT_IMAGE_BYTES          (10u << 20) /* an avatar or icon; over it 50035 */
-#define LIMIT_PASSWORD_JOBS        2           /* hashes computed at once, 8 MiB each; others wait in line */
-#define LIMIT_PASSWORD_WAITING     64          /* requests in that line; over it 503 */
-#define LIMIT_REGISTRATIONS        10          /* from one address in an hour; over it 429 */
-#define LIMIT_GUILDS_OF_USER       100         /* over it 30001 */
-#define LIMIT_ROLES                250         /* in a guild; over it 30005 */
-#define LIMIT_CHANNELS             500         /* in a guild; over it 30013 */
-#define LIMIT_INVITES              1000        /* in a guild; over it 30016 */
-#define LIMIT_OVERWRITES           500         /* in a channel; over it 50035 */
-#define LIMIT_COMMANDS             100         /* slash commands of an application in a scope; over it 30032 */
-#define LIMIT_COMMANDS_MENU        15          /* its user commands, its message commands; over it 30032 */
-#define LIMIT_COMMAND_CHARS        8000        /* names, descriptions and values of a command; over it 50035 */
-#define LIMIT_COMMAND_CREATES      200         /* new commands in a scope in a day; over it 429 */
-#define LIMIT_COMMAND_PERMISSIONS  100         /* overwrites of a command in a guild; over it 50035 */
+#define LIMIT_MULTIPART_PARTS      32           /* in a body; over it 50035 */
+#define LIMIT_MULTIPART_HEAD_BYTES 8192         /* headers of a part; over it 50035 */
+#define LIMIT_API_GLOBAL           50           /* requests of a bot or user in a second; over it 429, global */
+#define LIMIT_API_LOCAL_BUCKETS    65536        /* kept by a process while kv is away; over it all are forgotten */
+#define LIMIT_API_FORM_ERRORS      64           /* told about one body; further ones are dropped */
+#define LIMIT_ACCESS_CHANNELS      20000        /* channels whose roles and overwrites a process keeps; the oldest go */
+#define LIMIT_ACCESS_MEMBERS       100000       /* members a process keeps for permissions; the oldest go */
+#define LIMIT_IMAGE_BYTES          (10u << 20)  /* an avatar or icon; over it 50035 */
+#define LIMIT_PASSWORD_JOBS        2            /* hashes computed at once, 8 MiB each; others wait in line */
+#define LIMIT_PASSWORD_WAITING     64           /* requests in that line; over it 503 */
+#define LIMIT_REGISTRATIONS        10           /* from one address in an hour; over it 429 */
+#define LIMIT_GUILDS_OF_USER       100          /* over it 30001 */
+#define LIMIT_ROLES                250          /* in a guild; over it 30005 */
+#define LIMIT_CHANNELS             500          /* in a guild; over it 30013 */
+#define LIMIT_INVITES              1000         /* in a guild; over it 30016 */
+#define LIMIT_OVERWRITES           500          /* in a channel; over it 50035 */
+#define LIMIT_COMMANDS             100          /* slash commands of an application in a scope; over it 30032 */
+#define LIMIT_COMMANDS_MENU        15           /* its user commands, its message commands; over it 30032 */
+#define LIMIT_COMMAND_CHARS        8000         /* names, descriptions and values of a command; over it 50035 */
+#define LIMIT_COMMAND_CREATES      200          /* new commands in a scope in a day; over it 429 */
+#define LIMIT_COMMAND_PERMISSIONS  100          /* overwrites of a command in a guild; over it 50035 */
 #define LIMIT_INTERACTION_MS       (15 * 60000) /* an interaction's token is good so long; then 50027 */
 #define LIMIT_INTERACTION_FIRST_MS 3000         /* its first answer must be there by then; else 10062 */
 #define LIMIT_INTERACTIONS_PENDING 100000       /* of a process, waiting for that answer; over it 503 */
-#define LIMIT_ENDPOINT_BYTES       (1u << 20)   /* what an application's endpoint answers; over it the interaction failed */
+#define LIMIT_ENDPOINT_BYTES       (1u << 20) /* what an application's endpoint answers; over it the interaction failed */
 #define LIMIT_EPHEMERAL_MS         (60 * 60000) /* a message for one person alone is kept so long after its last change */
 #define LIMIT_WEBHOOK_STRANGERS    50           /* wrong tokens of an address in a second; over it 429 */
-#define LIMIT_BOT_GUILDS_PER_SHARD 1000        /* what /gateway/bot recommends shards by */
-#define LIMIT_GUILD_LOCK_MS        10000       /* a change of a guild's structure holds its lock so long at most */
+#define LIMIT_BOT_GUILDS_PER_SHARD 1000         /* what /gateway/bot recommends shards by */
+#define LIMIT_GUILD_LOCK_MS        10000        /* a change of a guild's structure holds its lock so long at most */
 #define LIMIT_AUDIT_KEEP_MS        (45 * 86400000LL) /* entries of the audit log, as documented */
 #define LIMIT_IDENTIFIES_PER_DAY   1000 /* of a bot, in 24 hours, unless its application has a limit of its own: op 9 */
