@@ -13,8 +13,10 @@ PINS = {
     "discordpy": ("requirements.txt",),
     "wires": ("package.json", "package-lock.json"),
     "wires_py": ("requirements.txt",),
+    "workers": ("package.json", "package-lock.json"),
+    "workers_py": ("requirements.txt",),
 }
-VENVS = ("discordpy", "wires_py")
+VENVS = ("discordpy", "wires_py", "workers_py")
 NATIVE = ("wires",)  # erlpack and zlib-sync are compiled when they are installed
 
 

@@ -7,8 +7,10 @@
 #include "platform/base/settings.h"
 #include "platform/base/snowflake.h"
 #include "platform/io/admin.h"
+#include "platform/io/co.h"
 #include "platform/io/loop.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +46,9 @@ static int application_id_read(struct gh_bot *bot)
 static const char *missing(const struct gh_bot *bot)
 {
     return !*bot->token       ? "DISCORD_TOKEN"
-           : !*bot->amqp_url  ? "AMQP_URL"
            : !*bot->redis_url ? "REDIS_URL"
+           : bot->no_events   ? NULL
+           : !*bot->amqp_url  ? "AMQP_URL"
            : !*bot->proxy_url ? "PROXY_URL"
                               : NULL;
 }
@@ -91,6 +94,7 @@ struct gh_bot *gh_bot_new(const struct gh_options *options)
     struct buf authorization = {0};
     buf_addf(&authorization, "Authorization: Bot %s", bot->token);
     bot->authorization = buf_steal(&authorization, &(size_t){0});
+    bot->no_events = o->no_events;
     bot->router = router_new();
     bot->tasks = tasks_new(bot);
     bot->root = bot;
@@ -178,7 +182,7 @@ void gh_bot_stop(struct gh_bot *bot)
     loop_post_to(bot->root->loop, stop_all, bot->root);
 }
 
-int bot_connect(struct gh_bot *bot, struct buf *err)
+static int bot_connect_stores(struct gh_bot *bot, struct buf *err)
 {
     struct http_client_options http = {.user_agent = "DiscordBot (guildhall, " GUILDHALL_VERSION ")"};
     bot->redis = redis_new(bot->redis_url, err);
@@ -186,6 +190,13 @@ int bot_connect(struct gh_bot *bot, struct buf *err)
         return -1;
     bot->cache = (struct cache){bot->redis, bot->application_id};
     bot->http = http_client_new(&http);
+    return 0;
+}
+
+int bot_connect(struct gh_bot *bot, struct buf *err)
+{
+    if (bot_connect_stores(bot, err) < 0)
+        return -1;
     bot->seen = seen_new(bot);
     bot->partitions = partitions_start(bot, err);
     if (!bot->partitions)
@@ -237,4 +248,39 @@ int gh_bot_run(struct gh_bot *bot)
     bot_disconnect(bot);
     loop_done();
     return status;
+}
+
+/* --- one thing, without events --- */
+
+struct once {
+    struct gh_bot *bot;
+    int (*fn)(struct gh_context *c, void *arg);
+    void *arg;
+    int result;
+};
+
+static void once_main(void *arg)
+{
+    struct once *o = arg;
+    struct gh_context c = {.bot = o->bot};
+    for (int i = 0; !redis_connected(o->bot->redis) && i < 400; i++)
+        co_sleep(25);
+    o->result = redis_connected(o->bot->redis) ? o->fn(&c, o->arg) : -EHOSTDOWN;
+    context_done(&c);
+    loop_stop();
+}
+
+int gh_bot_once(struct gh_bot *bot, int (*fn)(struct gh_context *c, void *arg), void *arg)
+{
+    BUF_AUTO struct buf err = {0};
+    struct once o = {bot, fn, arg, -EINVAL};
+    loop_init();
+    bot->loop = loop_mine();
+    if (bot_connect_stores(bot, &err) == 0 && co_spawn(once_main, &o) == 0)
+        loop_run();
+    else
+        fprintf(stderr, "guildhall: %.*s\n", STR_ARG(buf_str(&err)));
+    bot_disconnect(bot);
+    loop_done();
+    return o.result;
 }

@@ -8,6 +8,9 @@
 #include "platform/base/metrics.h"
 #include "platform/io/co.h"
 #include "platform/protocol/json_read.h"
+#include "platform/protocol/json_text.h"
+
+#include <guildhall/helpers.h>
 
 #include <errno.h>
 #include <stdarg.h>
@@ -15,6 +18,7 @@
 
 #define TRIES          4
 #define FIRST_PAUSE_MS 200
+#define DAY_MS         86400000 /* older: an id of somebody's own making */
 
 METRIC_DEFINE(handled, METRIC_COUNTER, "guildhall_worker_events_total", "Events handled");
 METRIC_DEFINE_BY(handled_by_type, METRIC_COUNTER, "guildhall_worker_events_by_type_total", "event",
@@ -120,14 +124,14 @@ static void handled_note(const struct item *item)
     metric_add(metric_with(&handled_by_type, label), 1);
 }
 
-/* A message's id says when it was made. It is looked for at the object's beginning, where the API writes it. */
+/* A message's id says when it was made. */
 static void lag_note(const struct item *item)
 {
     metric_observe_us(&waited, (int64_t)(clock_mono_ns() - item->came_ns) / 1000);
-    const char *id = strcmp(item->event.type, "MESSAGE_CREATE") == 0 ? strstr(item->event.json, "\"id\":\"") : NULL;
-    uint64_t number = id ? strtoull(id + 6, NULL, 10) : 0;
-    int64_t age_ms = clock_wall_ms() - (int64_t)(number >> 22) - 1420070400000;
-    if (number >> 22 && age_ms < 86400000)
+    uint64_t id =
+        strcmp(item->event.type, "MESSAGE_CREATE") == 0 ? json_member_id(str_c(item->event.json), STR("id")) : 0;
+    int64_t age_ms = clock_wall_ms() - gh_id_time_ms(id);
+    if (id >> 22 && age_ms < DAY_MS)
         metric_observe_us(&aged, age_ms > 0 ? age_ms * 1000 : 0);
 }
 

@@ -160,7 +160,7 @@ static int answer(struct gh_context *c, const struct gh_interaction *i, int type
     json_t *o = context_keep(c, json_pack("{s:i}", "type", type));
     if (data)
         json_object_set_new(o, "data", data);
-    own.priority = GH_PRIORITY_INTERACTION;
+    own.priority = GH_PRIORITY_HIGH;
     int error = gh_create_interaction_response(c, i->id, i->token, (struct gh_json *)o, &own, NULL);
     bool again = c->attempt > 0 || (c->item && c->item->event.redelivered);
     return error && again && c->error.code == GH_CODE_INTERACTION_HAS_ALREADY_BEEN_ACKNOWLEDGED ? 0 : error;
@@ -249,7 +249,7 @@ int gh_show_modal(struct gh_context *c, const struct gh_interaction *i, const st
 static struct gh_call urgent(const struct gh_call *call)
 {
     struct gh_call own = call ? *call : (struct gh_call){0};
-    own.priority = GH_PRIORITY_INTERACTION;
+    own.priority = GH_PRIORITY_HIGH;
     return own;
 }
 

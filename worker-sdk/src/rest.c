@@ -100,8 +100,8 @@ static void head_add(struct head *h, const char *line)
 
 static void head_make(struct gh_context *c, const struct gh_call *call, const char *content_type, struct head *h)
 {
-    static const char *const priorities[] = {[GH_PRIORITY_INTERACTION] = "X-Guildhall-Priority: interaction",
-                                             [GH_PRIORITY_BULK] = "X-Guildhall-Priority: bulk"};
+    static const char *const priorities[] = {
+        [GH_PRIORITY_HIGH] = "X-Guildhall-Priority: high", [GH_PRIORITY_LOW] = "X-Guildhall-Priority: low"};
     head_add(h, c->bot->authorization);
     if (content_type)
         head_add(h, content_type);

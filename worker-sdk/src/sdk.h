@@ -51,7 +51,7 @@ struct gh_bot {
     struct router *router;
     struct tasks *tasks;
     struct amqp_publisher *publisher; /* of commands to the gateway; NULL before the first */
-    bool stopping;
+    bool stopping, no_events;
     struct loop_timer *late; /* bounds the stop; NULL before it */
 
     /* Each thread has a copy of the bot, with connections, partitions and tasks of its own; handlers and router are the

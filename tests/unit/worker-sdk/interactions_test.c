@@ -95,7 +95,7 @@ static void each_answer_has_its_type(void)
     const struct gh_interaction *i = read_one(command_text);
     assert_int_equal(gh_whisper(&c, i, "only %s", "you"), 0);
     assert_string_equal(fake.call[0].target, "/api/v10/interactions/40/tok/callback");
-    assert_non_null(strstr(fake.call[0].headers, "interaction\n"));
+    assert_non_null(strstr(fake.call[0].headers, ": high\n"));
     assert_json(fake.call[0].body, "{\"type\":4,\"data\":{\"content\":\"only you\",\"flags\":64}}");
     assert_int_equal(gh_defer(&c, i, GH_MESSAGE_EPHEMERAL), 0);
     assert_json(fake.call[1].body, "{\"type\":5,\"data\":{\"flags\":64}}");

@@ -1,6 +1,8 @@
 /* A bot's worker: receives events from RabbitMQ, handles each on a coroutine, in order for each guild, many guilds at
- * once. One bot a process; everything runs on the thread that called gh_bot_run. A handler may call whatever of this
- * library takes a context; it waits there while other guilds' handlers go on. It must not block otherwise. */
+ * once. One bot a process; everything runs on the thread that called gh_bot_run, or with WORKER_THREADS on as many, of
+ * which each has guilds of its own (what handlers share they must guard then). A handler may call whatever of this
+ * library takes its context; it waits there while other guilds' handlers go on. It must not block otherwise (gh_work).
+ * Handlers, commands and timers are registered before gh_bot_run. */
 #ifndef GUILDHALL_BOT_H
 #define GUILDHALL_BOT_H
 
@@ -20,6 +22,7 @@ struct gh_options {
     const char *redis_url; /* REDIS_URL: redis://[:password@]host:port[/db] */
     const char *proxy_url; /* PROXY_URL: the rest-proxy, up to and with /api */
     const char *group;     /* WORKER_GROUP; "workers". Each group gets every event once */
+    bool no_events;        /* only for gh_bot_once: no broker is needed, nor a proxy unless something is called */
 };
 
 /* options NULL: all from the environment. NULL, and one line on standard error, when something is missing. */
@@ -29,6 +32,9 @@ GH_API void gh_bot_free(struct gh_bot *bot);
 /* Runs until SIGTERM or SIGINT, then takes no more events, finishes those it holds (for 15 s at most), and returns
  * the exit status. A second signal ends it at once; what was not finished is another worker's. */
 GH_API int gh_bot_run(struct gh_bot *bot);
+/* Runs fn(arg) alone and returns its result: for what reads the cache or calls the API and takes no events. -EHOSTDOWN:
+ * Redis was not there for ten seconds. */
+GH_API int gh_bot_once(struct gh_bot *bot, int (*fn)(struct gh_context *c, void *arg), void *arg);
 /* The same as the first signal, from a handler. */
 GH_API void gh_bot_stop(struct gh_bot *bot);
 

@@ -53,6 +53,7 @@ enum { GH_STYLE_PRIMARY = 1, GH_STYLE_SECONDARY, GH_STYLE_SUCCESS, GH_STYLE_DANG
 enum { GH_INPUT_SHORT = 1, GH_INPUT_LONG };
 enum { GH_MESSAGE_EPHEMERAL = 1 << 6, GH_MESSAGE_COMPONENTS_V2 = 1 << 15 };
 
+/* 0: done; anything else: called again, as with events. */
 typedef int (*gh_interaction_fn)(struct gh_context *c, const struct gh_interaction *i, void *arg);
 
 /* Declares a command and who handles it (fn NULL: only its subcommands, gh_on_command). It is copied. With guild_id the

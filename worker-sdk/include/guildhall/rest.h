@@ -12,6 +12,7 @@
 
 GH_BEGIN_DECLS
 
+/* Something to upload; it must be there until the call returns. */
 struct gh_file {
     const char *name;
     const void *data;
@@ -20,7 +21,8 @@ struct gh_file {
     const char *description;  /* may be NULL */
 };
 
-enum gh_priority { GH_PRIORITY_NORMAL, GH_PRIORITY_INTERACTION, GH_PRIORITY_BULK };
+/* Who goes first where several wait for the same limit. Answers to interactions are high by themselves. */
+enum gh_priority { GH_PRIORITY_NORMAL, GH_PRIORITY_HIGH, GH_PRIORITY_LOW };
 
 /* What any call may have besides its path and body. Each member may be 0. */
 struct gh_call {
@@ -33,6 +35,7 @@ struct gh_call {
     bool repeatable; /* sending it twice changes nothing: may be made again in every case */
 };
 
+/* What came back, also with an error. */
 struct gh_response {
     int status;
     const char *body;           /* as it came; "" when empty */
