@@ -1,0 +1,83 @@
+"""The SDK on the whole picture: a worker declares its commands; a person uses them, with suggestions, a modal and a
+button; a dashboard reads the cache that the shard keeps."""
+
+import os
+import subprocess
+import unittest
+
+from person import CHANNEL, GUILD, PINGBOT, Person, Stack, http, wait_until
+from stack import binary
+
+EXAMPLES = binary().parent / "worker-sdk" / "examples"
+stack = alice = None
+
+
+def setUpModule():
+    global stack, alice
+    stack = Stack(gateways=1, shards=(1,), workers=2, worker_binary=EXAMPLES / "commands",
+                  args={"api": ["--interaction-deadline-ms", "60000"]})  # a busy machine is no failure here
+    unittest.addModuleCleanup(lambda: stack.stop())
+    stack.start()
+    alice = Person(stack)
+    unittest.addModuleCleanup(alice.close)
+
+
+def commands():
+    status, found, _ = http("GET", f"{stack.api_url}/v10/applications/{PINGBOT}/commands",
+                            "Bot " + stack.bot("pingbot")["token"])
+    return {command["name"]: command["id"] for command in found} if status == 200 else {}
+
+
+class Sdk(unittest.TestCase):
+    def use(self, kind, data, **more):
+        body = {"type": kind, "application_id": PINGBOT, "guild_id": GUILD, "channel_id": CHANNEL["general"],
+                "session_id": "s", "nonce": "77", "data": data, **more}
+        status, answer = alice.patient("POST", "/interactions", body)
+        self.assertEqual(status, 204, answer)
+
+    def said(self, event, begins):
+        return wait_until(lambda: [message for message in alice.seen(event)
+                                   if message.get("author", {}).get("id") == PINGBOT
+                                   and message["content"].startswith(begins)], 60, f"{event} {begins}")[-1]
+
+    def setUp(self):
+        wait_until(lambda: {"roll", "weather", "feedback"} <= set(commands()), 60, "the commands are registered")
+        self.id = commands()
+
+    def test_01_an_option_is_typed(self):
+        self.use(2, {"id": self.id["roll"], "options": [{"type": 4, "name": "sides", "value": 8}]})
+        self.assertRegex(self.said("MESSAGE_CREATE", "You rolled")["content"], r"^You rolled \*\*[1-8]\*\* of 8\.$")
+
+    def test_02_what_is_typed_is_completed(self):
+        self.use(4, {"id": self.id["weather"],
+                     "options": [{"type": 3, "name": "city", "value": "ber", "focused": True}]})
+        answer = alice.hears("APPLICATION_COMMAND_AUTOCOMPLETE_RESPONSE", timeout_s=60)[-1]
+        self.assertEqual([choice["value"] for choice in answer["choices"]], ["Berlin", "Bern"])
+
+    def test_03_a_deferred_answer_follows(self):
+        self.use(2, {"id": self.id["weather"], "options": [{"type": 3, "name": "city", "value": "Bern"}]})
+        wait_until(lambda: [message for message in alice.seen("MESSAGE_UPDATE")
+                            if [embed["title"] for embed in message.get("embeds", [])] == ["Bern"]], 60, "the weather")
+
+    def test_04_a_modal_and_a_button(self):
+        self.use(2, {"id": self.id["feedback"], "options": []})
+        modal = alice.hears("INTERACTION_MODAL_CREATE", timeout_s=60)[-1]
+        self.use(5, {"id": modal["id"], "custom_id": "feedback", "components": [
+            {"type": 18, "component": {"type": 4, "custom_id": "text", "value": "*nice*"}}]})
+        thanks = self.said("MESSAGE_CREATE", "Thank you.")
+        self.assertEqual((thanks["flags"] & 64, thanks["content"].endswith("> \\*nice\\*")), (64, True))
+        self.use(3, {"component_type": 2, "custom_id": "send:yes"}, message_id=thanks["id"], message_flags=64)
+        self.assertEqual(self.said("MESSAGE_UPDATE", "Sent.")["components"], [])
+
+    def test_05_a_dashboard_reads_the_cache(self):
+        env = {**os.environ, "REDIS_URL": stack.redis_url, "DISCORD_TOKEN": stack.bot("pingbot")["token"],
+               "GUILD_ID": GUILD}
+        done = subprocess.run([EXAMPLES / "dashboard"], env=env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("guild: Demo, 3 members", done.stdout)
+        self.assertIn("  #general\n", done.stdout)
+        self.assertIn("  mod: MANAGE_MESSAGES\n", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
