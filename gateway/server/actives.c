@@ -1,8 +1,8 @@
 /* Who of a large guild GUILD_CREATE lists beside the session itself: those that are online or in a voice channel, and
  * those with a role or a nick. They are read when a session comes that may have them, and kept in the guild's state,
- * where events keep them true, for LIMIT_GUILD_MEMBERS_KEEP_MS after the last such session. Coroutines. Limits:
- * LIMIT_GUILD_ACTIVES of a guild, LIMIT_ACTIVES_KEPT of a node. Source: Discord API documentation, "Gateway Events:
- * Request Guild Members", "Guild Create". */
+ * where events keep them true, for LIMIT_GUILD_MEMBERS_KEEP_MS after the last such session. Coroutines.
+ * Limits: LIMIT_GUILD_ACTIVES of a guild, LIMIT_ACTIVES_KEPT of a node.
+ * Source: Discord API documentation, "Gateway Events: Request Guild Members", "Guild Create". */
 #include "gateway/server/server.h"
 
 #include "platform/base/clock.h"
@@ -11,9 +11,9 @@
 #include "platform/io/co.h"
 #include "platform/ports/store/store.h"
 
-#define PAGE   250 /* members read and written into the state in one loop turn */
-#define ROUNDS 2   /* who comes online meanwhile is read, too; who has an entry and is no member is not asked for ever \
-                    */
+#define AT_ONCE 250 /* members written into the state in one loop turn */
+/* Who comes online meanwhile is read, too; who has an entry and is no member is not asked for again and again. */
+#define ROUNDS 2
 
 bool actives_of(const struct topic *t)
 {
@@ -98,15 +98,20 @@ static int want_marked(struct wanted *w)
     return r;
 }
 
-static int page_read(const struct wanted *w, unsigned from)
+/* In one query: a plan may walk the guild's members up to the last of them. */
+static int members_read(const struct wanted *w)
 {
     struct arena a = {0};
     struct member *members;
-    unsigned count = w->count - from < PAGE ? w->count - from : PAGE;
-    int r = store_members_get(w->topic->g->ports->db, &a, w->topic->id, w->ids + from, count, &members, &count);
+    unsigned count = 0;
+    int r =
+        w->count ? store_members_get(w->topic->g->ports->db, &a, w->topic->id, w->ids, w->count, &members, &count) : 0;
 
-    for (unsigned i = 0; r == 0 && i < count; i++)
+    for (unsigned i = 0; r == 0 && i < count; i++) {
         guild_state_member_put(w->topic->guild, &members[i]);
+        if (i % AT_ONCE == AT_ONCE - 1)
+            co_sleep(0);
+    }
     arena_done(&a);
     return r;
 }
@@ -118,11 +123,8 @@ static int wanted_read(struct wanted *w)
 
     guild_state_members_begin(g);
     int r = known ? 0 : want_marked(w);
-    for (unsigned at = 0; r == 0 && at < w->count; at += PAGE) {
-        if (at)
-            co_sleep(0);
-        r = page_read(w, at);
-    }
+    if (r == 0)
+        r = members_read(w);
     guild_state_members_end(g, false);
     g->members_active = r == 0;
     return r;
