@@ -20,13 +20,6 @@ static const char seed[] =
     "\"guilds\":[{\"name\":\"Bench\",\"owner\":\"alice\",\"bots\":[{\"username\":\"benchbot\",\"permissions\":\"8\"}],"
     "\"channels\":[{\"id\":\"" CHANNEL "\",\"name\":\"general\",\"type\":0}]}]}";
 
-uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static uint64_t thread_cpu_ns(int pid, const char *thread)
 {
     char path[300];
