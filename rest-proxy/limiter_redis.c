@@ -48,8 +48,9 @@ struct shared {
     char id[17];
     struct loop_timer *beat;
     struct smap buckets, tokens; /* id -> struct held; only while something is held or asked */
-    int64_t alone_until_ms;      /* Redis is there but not yet, or not at the moment, to be relied on */
-    bool connected, was_shared, lost_once, over;
+    int64_t started_ms;
+    int64_t alone_until_ms; /* Redis is there but not yet, or not at the moment, to be relied on */
+    bool connected, ever_connected, was_shared, lost_once, over;
     int proxies, number;
     int in_flight;
     struct guard invalid; /* of all proxies, as told last */
@@ -349,6 +350,7 @@ static void on_redis(bool connected, void *arg)
     if (s->over)
         return;
     s->connected = connected;
+    s->ever_connected = s->ever_connected || connected;
     if (connected && s->lost_once)
         s->alone_until_ms = s->o.now_ms() + LIMIT_PROXY_REJOIN_MS;
     s->lost_once = s->lost_once || !connected;
@@ -495,6 +497,11 @@ static void shared_acquire(struct limiter *l, struct str bucket_id, const struct
         g.verdict = LIMITER_GO;
     if (g.verdict != LIMITER_GO) {
         done(&g, arg);
+        return;
+    }
+    if (!s->ever_connected && s->o.now_ms() < s->started_ms + LIMIT_PROXY_FIRST_MS) {
+        g = (struct limiter_grant){.verdict = LIMITER_WAIT, .wait_ms = LIMIT_PROXY_POLL_MS};
+        done(&g, arg); /* others may be at work: nobody knows how many */
         return;
     }
     if (!is_shared(s)) {
@@ -711,6 +718,7 @@ struct limiter *limiter_redis_new(const struct limiter_redis_options *o, struct 
     s->redis = redis;
     s->base.ops = &ops;
     s->o = *o;
+    s->started_ms = o->now_ms();
     s->egress = mem_strdup(o->egress);
     s->local = limiter_local_new(&(struct limiter_local_options){o->global_per_second, 0, o->now_ms});
     s->proxies = 1;

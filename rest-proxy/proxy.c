@@ -10,6 +10,7 @@
 #include "platform/io/admin.h"
 #include "platform/io/co.h"
 #include "platform/io/loop.h"
+#include "rest-proxy/kept.h"
 #include "rest-proxy/limiter_local.h"
 #include "rest-proxy/limiter_redis.h"
 #include "rest-proxy/scheduler.h"
@@ -21,6 +22,9 @@
 
 #define DEADLINE_HEADER "x-guildhall-deadline-ms"
 #define PRIORITY_HEADER "x-guildhall-priority"
+#define KEY_HEADER      "x-guildhall-idempotency-key"
+#define KEY_MAX         200
+#define KEY_ASK_MS      50 /* how often a request asks what became of the first one with its key */
 #define DEADLINE_MAX_MS (24 * 3600 * 1000)
 #define STATS_EVERY_MS  1000
 
@@ -30,6 +34,7 @@ struct proxy {
     struct http_client *client;
     struct limiter *limiter;
     struct scheduler *scheduler;
+    struct kept *kept;
     struct loop_timer *stats;
     unsigned running; /* handlers */
     bool over;        /* stopped; the last handler frees it */
@@ -132,6 +137,7 @@ struct call {
     struct proxy *proxy;
     struct http_request *req;
     struct http_response *res;
+    struct str key, print; /* of idempotency; empty: none */
     struct job job;
 };
 
@@ -140,18 +146,36 @@ static bool call_gone(void *arg)
     return http_request_gone(((struct call *)arg)->req);
 }
 
+static struct str digest_hex(struct arena *a, const unsigned char *digest)
+{
+    char *hex = arena_alloc(a, 33);
+
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return str_c(hex);
+}
+
 static struct str token_hash(struct arena *a, struct str authorization)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    char *hex;
 
     if (authorization.n == 0)
         return STR("");
     SHA256((const unsigned char *)authorization.p, authorization.n, digest);
-    hex = arena_alloc(a, 33);
-    for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return str_c(hex);
+    return digest_hex(a, digest);
+}
+
+/* What makes two requests the same one: method, target, body. */
+static struct str request_print(struct http_request *r)
+{
+    unsigned char digest[3 * SHA256_DIGEST_LENGTH];
+    const char *method = http_method_name(r->method);
+
+    SHA256((const unsigned char *)method, strlen(method), digest);
+    SHA256((const unsigned char *)r->target.p, r->target.n, digest + SHA256_DIGEST_LENGTH);
+    SHA256((const unsigned char *)(r->body.n ? r->body.p : ""), r->body.n, digest + 2 * SHA256_DIGEST_LENGTH);
+    SHA256(digest, sizeof(digest), digest);
+    return digest_hex(&r->arena, digest);
 }
 
 /* The series of each group, found once. */
@@ -193,6 +217,11 @@ static void call_prepare(struct call *c)
     c->job.wait = wait_metric(&c->job.key.route);
     c->job.gone = call_gone;
     c->job.gone_arg = c;
+    struct str key = http_request_header(c->req, KEY_HEADER);
+    if (key.n > 0) {
+        c->key = arena_printf(a, "%.*s:%.*s", STR_ARG(c->job.key.token), STR_ARG(key));
+        c->print = request_print(c->req);
+    }
     if (deadline.n > 0 && str_to_u64(deadline, &ms) == 0 && ms <= DEADLINE_MAX_MS)
         c->job.deadline_ms = clock_mono_ms() + (int64_t)ms;
 }
@@ -230,22 +259,94 @@ static bool call_send(struct call *c)
     } else {
         upstream_answer(&r, &c->req->arena, c->res);
     }
+    if (c->key.n > 0 && r.error && r.maybe_sent)
+        kept_lost(c->proxy->kept, c->key);
+    else if (c->key.n > 0 && !r.error && r.status != 429)
+        kept_answer(c->proxy->kept, c->key, c->res);
+    else if (c->key.n > 0 && !again)
+        kept_drop(c->proxy->kept, c->key);
     http_result_done(&r);
     return again;
 }
 
-static void call_run(struct call *c)
+/* Answers in the first one's place. True: there is none, or not any more: this one is to be sent. */
+static bool key_claim(struct call *c)
+{
+    for (;;) {
+        switch (kept_ask(c->proxy->kept, c->key, c->print, &c->req->arena, c->res)) {
+        case KEPT_MINE:
+            return true;
+        case KEPT_ANSWER:
+            http_response_header(c->res, "X-Guildhall-Proxy", "repeated");
+            return false;
+        case KEPT_LOST:
+            refuse(c->res, 502, "maybe_executed",
+                   "The first request with this key got no answer. It may have been executed; it was not sent again.");
+            return false;
+        case KEPT_OTHER:
+            refuse(c->res, 422, "key_reused", "This idempotency key was used for another request");
+            return false;
+        case KEPT_AWAY:
+        case KEPT_FULL:
+            http_response_header(c->res, "Retry-After", "1");
+            refuse(c->res, 503, "no_store", "What became of this idempotency key cannot be known; it was not sent");
+            return false;
+        case KEPT_WAIT:
+            break;
+        }
+        if (http_request_gone(c->req) || (c->job.deadline_ms && clock_mono_ms() > c->job.deadline_ms)) {
+            refuse_429(c->res, "deadline", 1000);
+            return false;
+        }
+        co_sleep(KEY_ASK_MS);
+    }
+}
+
+/* Waits for the permit. False: refused. */
+static bool call_wait(struct call *c, bool again)
 {
     int64_t wait_ms;
+    enum job_result r = scheduler_wait(c->proxy->scheduler, &c->job, again, &wait_ms);
+
+    if (r == JOB_GO)
+        return true;
+    if (c->key.n > 0)
+        kept_drop(c->proxy->kept, c->key);
+    refuse_job(c->res, r, wait_ms);
+    return false;
+}
+
+/* With a key: the others know that it is sent before it is. False: it is not to be sent, the permit was given back. */
+static bool call_announce(struct call *c)
+{
+    static const struct limiter_outcome unused = {.kind = LIMITER_UNUSED};
+
+    if (c->key.n == 0 || kept_sending(c->proxy->kept, c->key))
+        return true;
+    scheduler_report(c->proxy->scheduler, &c->job, &unused);
+    kept_drop(c->proxy->kept, c->key);
+    return false;
+}
+
+static void call_run(struct call *c)
+{
     bool again = false;
 
     call_prepare(c);
+    if (c->key.n > KEY_MAX) {
+        refuse(c->res, 400, "key_too_long", "An idempotency key has at most 160 bytes");
+        return;
+    }
+    if (c->key.n > 0 && !key_claim(c))
+        return;
     do {
-        enum job_result r = scheduler_wait(c->proxy->scheduler, &c->job, again, &wait_ms);
-
-        if (r != JOB_GO) {
-            refuse_job(c->res, r, wait_ms);
+        if (!call_wait(c, again))
             return;
+        if (!call_announce(c)) {
+            if (!key_claim(c))
+                return;
+            again = true;
+            continue;
         }
         again = call_send(c);
     } while (again);
@@ -321,6 +422,8 @@ static void proxy_free(void *arg)
         http_client_free(p->client);
     if (p->scheduler)
         scheduler_free(p->scheduler);
+    if (p->kept)
+        kept_free(p->kept);
     if (p->limiter)
         p->limiter->ops->free(p->limiter);
     loop_timer_free(p->stats);
@@ -349,6 +452,8 @@ int proxy_start(const struct proxy_options *o, struct proxy **ret, struct buf *e
     struct proxy *p = MEM_NEW(struct proxy);
     p->o = *o;
     p->limiter = limiter;
+    p->kept =
+        o->redis_url ? kept_new(limiter_redis_connection(limiter), limiter_redis_id(limiter)) : kept_new(NULL, "");
     p->scheduler = scheduler_new(p->limiter);
     p->client = http_client_new(&co);
     p->stats = loop_timer_new(on_stats, p);
@@ -362,6 +467,11 @@ int proxy_start(const struct proxy_options *o, struct proxy **ret, struct buf *e
     loop_timer_start(p->stats, 0, STATS_EVERY_MS);
     *ret = p;
     return 0;
+}
+
+bool proxy_limits_shared(const struct proxy *p)
+{
+    return p->o.redis_url && limiter_redis_shared(p->limiter);
 }
 
 int proxy_port(const struct proxy *p)

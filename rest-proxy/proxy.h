@@ -18,6 +18,8 @@ struct proxy_options {
 int proxy_start(const struct proxy_options *o, struct proxy **ret, struct buf *err);
 /* New limits, from the next permit on. */
 void proxy_configure(struct proxy *p, int global_per_second, int invalid_max);
+/* Redis is there and decides (false also without redis_url). */
+bool proxy_limits_shared(const struct proxy *p);
 int proxy_port(const struct proxy *p);
 /* What is queued ends with 503, what is in flight is waited for (grace_ms at most); then done(arg), and it is freed. */
 void proxy_stop(struct proxy *p, int64_t grace_ms, void (*done)(void *arg), void *arg);

@@ -125,18 +125,25 @@
 #define LIMIT_REDIS_PING_TIMEOUT_MS  2000        /* an unanswered probe: the connection is dropped */
 
 /* rest-proxy */
-#define LIMIT_PROXY_QUEUE_BUCKET 10000       /* requests waiting for one bucket; over it 429 with retry_after */
-#define LIMIT_PROXY_QUEUE_TOTAL  16000       /* waiting in the process; over it 503 */
-#define LIMIT_PROXY_BUCKETS      200000      /* remembered buckets and route hashes; over it 503 */
-#define LIMIT_PROXY_TOKENS       10000       /* remembered tokens; over it 503 */
-#define LIMIT_PROXY_ANSWER_BYTES (64u << 20) /* an upstream's answer; over it 502 */
-#define LIMIT_PROXY_PERMITS_MAX  16          /* asked of Redis at once by one queue */
-#define LIMIT_PROXY_PERMIT_MS    5000        /* a dead proxy's permits count as in flight so long, then as lost */
-#define LIMIT_PROXY_BEAT_MS      1000        /* how often a proxy tells Redis that it and its permits are alive */
-#define LIMIT_PROXY_POLL_MS      40          /* asking again for a bucket that another proxy has in flight */
-#define LIMIT_PROXY_REDIS_MS     1000  /* an answer of Redis must be there by then; else the proxy decides alone */
-#define LIMIT_PROXY_REJOIN_MS    1500  /* after Redis came back: all proxies have told what they hold by then */
-#define LIMIT_PROXY_UPSTREAM_MS  60000 /* an upstream's answer must be there by then; else 502 */
+#define LIMIT_PROXY_QUEUE_BUCKET      10000       /* requests waiting for one bucket; over it 429 with retry_after */
+#define LIMIT_PROXY_QUEUE_TOTAL       16000       /* waiting in the process; over it 503 */
+#define LIMIT_PROXY_BUCKETS           200000      /* remembered buckets and route hashes; over it 503 */
+#define LIMIT_PROXY_TOKENS            10000       /* remembered tokens; over it 503 */
+#define LIMIT_PROXY_ANSWER_BYTES      (64u << 20) /* an upstream's answer; over it 502 */
+#define LIMIT_PROXY_PERMITS_MAX       16          /* asked of Redis at once by one queue */
+#define LIMIT_PROXY_PERMIT_MS         5000        /* a dead proxy's permits count as in flight so long, then as lost */
+#define LIMIT_PROXY_BEAT_MS           1000        /* how often a proxy tells Redis that it and its permits are alive */
+#define LIMIT_PROXY_POLL_MS           40          /* asking again for a bucket that another proxy has in flight */
+#define LIMIT_PROXY_REDIS_MS          3000 /* an answer of Redis must be there by then; else the proxy decides alone */
+#define LIMIT_PROXY_FIRST_MS          5000 /* after its start a proxy waits so long for Redis before it decides alone */
+#define LIMIT_PROXY_REJOIN_MS         1500 /* after Redis came back: all proxies have told what they hold by then */
+#define LIMIT_PROXY_KEPT              100000 /* idempotency keys in hand; without Redis also those kept; over it 503 */
+#define LIMIT_PROXY_KEPT_MS           600000 /* how long an answer is kept under its key */
+#define LIMIT_PROXY_KEPT_BYTES        (64u << 20) /* of kept answers, without Redis; over it 503 */
+#define LIMIT_PROXY_KEPT_ANSWER_BYTES (1u << 20)  /* a larger one is reported as lost when asked for again */
+#define LIMIT_PROXY_KEPT_LEASE_MS                                                                                      \
+    10000 /* what a dead proxy had queued may be sent by another, what it had sent is lost */
+#define LIMIT_PROXY_UPSTREAM_MS 60000 /* an upstream's answer must be there by then; else 502 */
 
 /* bot side */
 #define LIMIT_SHARE_SLOTS           4096   /* shards of an application, partitions of a worker group */

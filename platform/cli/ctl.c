@@ -137,6 +137,8 @@ static int ctl_usage(void)
         fprintf(stderr, "  %-20s %s\n", tools[i].name, tools[i].help);
     ctl_bot_help();
     ctl_cache_help();
+    fprintf(stderr, "  %-20s %s\n", "proxy unlock",
+            "let the rest-proxies (--proxy-url) use --token again, which got 401");
     ctl_control_help();
     return 2;
 }
@@ -189,6 +191,8 @@ int ctl_main(int argc, char **argv)
         return metrics_main(argc - 1, argv + 1);
     if (strcmp(argv[0], "cache") == 0)
         return ctl_cache_main(argc - 1, argv + 1);
+    if (strcmp(argv[0], "proxy") == 0)
+        return ctl_proxy_main(argc - 1, argv + 1);
     int code;
     if (ctl_bot_main(argv[0], argc - 1, argv + 1, &code) == 0)
         return code;

@@ -24,3 +24,6 @@ int ctl_bot_main(const char *tool, int word_count, char **words, int *ret_code);
 void ctl_bot_help(void);
 /* Coroutine. ctl dlq with these words, on --amqp-url and --worker-group. 0, or an error that it has told. */
 int dlq_run(uint64_t application, int word_count, char **words);
+
+/* ctl proxy unlock: words are what follows `proxy`. Returns the exit code. */
+int ctl_proxy_main(int word_count, char **words);

@@ -15,11 +15,15 @@
 #include <pthread.h>
 #include <uv.h>
 
+#define IDLE_HANDLES 64
+
 struct http_client {
     CURLM *multi;
     struct loop_timer *timer;
     struct list calls;
     char *ca_file, *user_agent;
+    CURL *idle[IDLE_HANDLES]; /* after a call that went well: making one costs as much as the rest of a call */
+    unsigned idle_count;
     bool closing;
 };
 
@@ -94,10 +98,28 @@ static bool request_left(CURL *easy)
     return sent > 0;
 }
 
+static CURL *easy_take(struct http_client *c)
+{
+    CURL *easy = c->idle_count > 0 ? c->idle[--c->idle_count] : curl_easy_init();
+
+    CHECK(easy);
+    return easy;
+}
+
+static void easy_give_back(struct http_client *c, CURL *easy, bool again)
+{
+    if (!again || c->closing || c->idle_count == IDLE_HANDLES) {
+        curl_easy_cleanup(easy);
+        return;
+    }
+    curl_easy_reset(easy);
+    c->idle[c->idle_count++] = easy;
+}
+
 static void call_free(struct http_call *call)
 {
     list_remove(&call->link);
-    curl_easy_cleanup(call->easy);
+    easy_give_back(call->client, call->easy, call->result.error == 0);
     curl_slist_free_all(call->headers);
     mem_free(call->body);
     call->ended = true;
@@ -225,6 +247,8 @@ struct http_client *http_client_new(const struct http_client_options *o)
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
     curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS,
+                      connections); /* else four for each call that runs at the moment */
     return c;
 }
 
@@ -254,6 +278,8 @@ void http_client_free(struct http_client *c)
     c->closing = true;
     while (!list_empty(&c->calls))
         call_end(LIST_ENTRY(list_first(&c->calls), struct http_call, link), -ECANCELED);
+    while (c->idle_count > 0)
+        curl_easy_cleanup(c->idle[--c->idle_count]);
     curl_multi_cleanup(c->multi);
     loop_timer_free(c->timer);
     mem_free(c->ca_file);
@@ -341,8 +367,7 @@ struct http_call *http_call_start(struct http_client *c, const struct http_call_
     call->arg = arg;
     buf_init(&call->result.body, o->body_max);
     buf_init(&call->result.headers, LIMIT_HTTP_CLIENT_HEAD_BYTES);
-    call->easy = curl_easy_init();
-    CHECK(call->easy);
+    call->easy = easy_take(c);
     list_init(&call->link);
     if (c->closing) {
         call_end_later(call);

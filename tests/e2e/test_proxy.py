@@ -10,6 +10,7 @@ import json
 import pathlib
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import stack  # noqa: E402
 
-CALLERS = 16
+CALLERS = 14
 CHANNELS = 2
 
 
@@ -65,10 +66,11 @@ class Proxies:
         self.dev = stack.DevServer(seed=seed(), limits=True)
         self.count, self.args = count, list(args)
         self.proxies, self.redis_url = [], None
-        self.services_folder = self.dev.folder / "services"
+        self.services_folder, self.config = self.dev.folder / "services", self.dev.folder / "proxy.conf"
 
     def __enter__(self):
         try:
+            self.config.write_text("global_limit = 50\n")
             self.services("start")
             lines = (self.services_folder / "env").read_text().splitlines()
             self.redis_url = dict(line.split("=", 1) for line in lines if "=" in line)["REDIS_URL"].strip("'\"")
@@ -85,7 +87,7 @@ class Proxies:
 
     def start_proxy(self, i):
         argv = [stack.binary(), "rest-proxy", "--listen", "127.0.0.1:0", "--upstream", self.dev.api_url,
-                "--redis-url", self.redis_url, *self.args]
+                "--redis-url", self.redis_url, "--config", self.config, *self.args]
         return stack.Process(f"proxy-{i}", argv, self.dev.folder).start()
 
     def url(self, i):
@@ -163,11 +165,62 @@ def run_load(p, half_s):
 class ProxyTest(unittest.TestCase):
     def test_two_proxies_one_killed_never_a_429(self):
         with Proxies(2) as p:
-            answers, before, refused = run_load(p, 6)
+            answers, before, refused = run_load(p, 5)
             self.assertEqual(refused, 0)
             self.assertLessEqual(set(answers), {200, 0})
             self.assertGreater(before, 0)
             self.assertGreater(answers[200], before)  # the survivor goes on
+
+    def test_a_key_outlives_its_proxy(self):
+        """What a killed proxy had sent is not sent again by another; the lock and the settings are the operator's."""
+        with Proxies(2) as p:
+            token = p.dev.bot("speaker")["token"]
+            channel = channels_of(p, token)[0]
+            path, body, key = f"/channels/{channel}/messages", {"content": "once"}, {"X-Guildhall-Idempotency-Key": "k"}
+            self.control(p, "/http", {"delay_ms": 8000, "count": 1, "method": "POST", "path": "/channels/*/messages"})
+            caller = threading.Thread(target=self.call_and_lose, args=(p.url(0), path, token, body, key))
+            caller.start()
+            stack.wait_until(lambda: metric(p.dev.base_url, "guildhall_api_faults_total") > 0, 60, "the request")
+            p.proxies[0].kill()
+            caller.join(60)
+            status, headers, _ = request(p.url(1), "POST", path, token, body, key)
+            self.assertEqual((status, headers["X-Guildhall-Proxy"]), (502, "maybe_executed"))
+            self.assertLessEqual(len(request(p.dev.api_url, "GET", path, token)[2]), 1)
+            self.lock_and_unlock(p, path)
+            self.read_settings_again(p)
+
+    def lock_and_unlock(self, p, path):
+        wrong = "MTAwMDAwMDAwMDAwMDAwMDAx.wrong"
+        said = [request(p.url(1), "GET", path, wrong)[1]["X-Guildhall-Proxy"] for _ in range(2)]
+        self.assertEqual(said, [None, "token_locked"])
+        ctl = [stack.binary(), "ctl", "proxy", "unlock", "--proxy-url", p.url(1), "--token", wrong]
+        self.assertEqual(subprocess.run(ctl, stdout=subprocess.PIPE, check=True, text=True).stdout, "unlocked\n")
+        self.assertEqual(subprocess.run(ctl, stderr=subprocess.DEVNULL).returncode, 1)
+        self.assertIsNone(request(p.url(1), "GET", path, wrong)[1]["X-Guildhall-Proxy"])
+
+    def read_settings_again(self, p):
+        p.config.write_text("global_limit = 7\n")
+        p.proxies[1].signal(signal.SIGHUP)
+        stack.wait_until(lambda: "settings read again global_limit=7" in p.proxies[1].log_tail(), 60, "the new limit")
+        p.config.write_text("global_limit = many\n")
+        p.proxies[1].signal(signal.SIGHUP)
+        stack.wait_until(lambda: "settings refused" in p.proxies[1].log_tail(), 60, "the refusal")
+
+    @staticmethod
+    def control(p, path, body):
+        url = urllib.parse.urlsplit(p.dev.base_url)
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
+        connection.request("POST", "/_guildhall/control" + path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status // 100 == 2, answer.read()
+        connection.close()
+
+    @staticmethod
+    def call_and_lose(*call):
+        try:
+            request(call[0], "POST", *call[1:])
+        except (OSError, http.client.HTTPException):
+            pass
 
 
 if __name__ == "__main__":
