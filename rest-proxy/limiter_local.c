@@ -56,10 +56,13 @@ static void local_bucket_id(struct limiter *l, const struct limiter_key *key, st
 
     hash_key(key, &route);
     const char *hash = smap_get(&s->hashes, buf_str(&route));
+    buf_add_str(out, key->token);
+    buf_addc(out, hash ? ':' : '?');
     if (hash)
-        buf_addf(out, "%.*s:%s:", STR_ARG(key->token), hash);
+        buf_adds(out, hash);
     else
-        buf_addf(out, "%.*s?%.*s:", STR_ARG(key->token), STR_ARG(key->route.template));
+        buf_add_str(out, key->route.template);
+    buf_addc(out, ':');
     buf_add_str(out, key->route.major);
     if (key->route.global_exempt)
         buf_adds(out, "!exempt"); /* a queue holds requests of one kind only */

@@ -148,11 +148,14 @@ static bool call_gone(void *arg)
 
 static struct str digest_hex(struct arena *a, const unsigned char *digest)
 {
+    static const char digits[] = "0123456789abcdef";
     char *hex = arena_alloc(a, 33);
 
-    for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return str_c(hex);
+    for (int i = 0; i < 16; i++) {
+        hex[2 * i] = digits[digest[i] >> 4];
+        hex[2 * i + 1] = digits[digest[i] & 15];
+    }
+    return (struct str){hex, 32};
 }
 
 static struct str token_hash(struct arena *a, struct str authorization)
@@ -354,10 +357,15 @@ static void call_run(struct call *c)
 
 static void count_status(const struct http_response *res)
 {
+    static struct metric *series[6];
+    int class = res->status / 100 < 6 ? res->status / 100 : 0;
     char labels[20];
 
-    snprintf(labels, sizeof(labels), "code=\"%dxx\"", res->status / 100);
-    metric_add(metric_with(&metric_requests, labels), 1);
+    if (!series[class]) {
+        snprintf(labels, sizeof(labels), "code=\"%dxx\"", class);
+        series[class] = metric_with(&metric_requests, labels);
+    }
+    metric_add(series[class], 1);
 }
 
 /* POST /proxy/unlock with the token's Authorization header: the token may be used again. */

@@ -55,16 +55,27 @@ static bool response_header_travels(struct str name)
     return !is_one_of(name, dropped);
 }
 
+/* "a" and "b" as one string, with a NUL. */
+static const char *joined(struct arena *a, struct str first, const char *between, struct str last)
+{
+    size_t n = strlen(between);
+    char *text = arena_alloc(a, first.n + n + last.n + 1);
+
+    memcpy(text, first.p, first.n);
+    memcpy(text + first.n, between, n);
+    if (last.n > 0)
+        memcpy(text + first.n + n, last.p, last.n);
+    return text;
+}
+
 static const char **headers_collect(struct http_request *req)
 {
-    const char **list = ARENA_ARRAY(&req->arena, const char *, HEADERS_MAX + 2);
+    const char **list = ARENA_ARRAY(&req->arena, const char *, req->header_count + 2);
     unsigned n = 0;
 
     for (unsigned i = 0; i < req->header_count && n < HEADERS_MAX; i++)
         if (request_header_travels(req->headers[i].name))
-            list[n++] =
-                arena_printf(&req->arena, "%.*s: %.*s", STR_ARG(req->headers[i].name), STR_ARG(req->headers[i].value))
-                    .p;
+            list[n++] = joined(&req->arena, req->headers[i].name, ": ", req->headers[i].value);
     return list;
 }
 
@@ -81,7 +92,7 @@ void upstream_call(struct http_client *c, const char *base_url, struct http_requ
     struct str rest = {req->target.p + 4, req->target.n - 4}; /* below /api */
     struct http_call_options o = {
         .method = http_method_name(req->method),
-        .url = arena_printf(&req->arena, "%s%.*s", base_url, STR_ARG(rest)).p,
+        .url = joined(&req->arena, str_c(base_url), "", rest),
         .headers = headers_collect(req),
         .body = req->body,
         .timeout_ms = LIMIT_PROXY_UPSTREAM_MS,

@@ -98,11 +98,44 @@ static bool request_left(CURL *easy)
     return sent > 0;
 }
 
+static size_t on_body(char *data, size_t size, size_t count, void *arg);
+static size_t on_header(char *data, size_t size, size_t count, void *arg);
+
+/* What is the same for all calls of a client, and stays with the handle. */
+static void easy_prepare(const struct http_client *c, CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)LIMIT_HTTP_CLIENT_CONNECT_MS);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, c->user_agent);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    if (c->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+}
+
+/* Undoes what only the last call wanted. */
+static void easy_forget(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, NULL);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, NULL);
+    curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* last: POSTFIELDS makes it a POST; also undoes NOBODY */
+}
+
 static CURL *easy_take(struct http_client *c)
 {
-    CURL *easy = c->idle_count > 0 ? c->idle[--c->idle_count] : curl_easy_init();
-
+    if (c->idle_count > 0)
+        return c->idle[--c->idle_count];
+    CURL *easy = curl_easy_init();
     CHECK(easy);
+    easy_prepare(c, easy);
     return easy;
 }
 
@@ -112,7 +145,7 @@ static void easy_give_back(struct http_client *c, CURL *easy, bool again)
         curl_easy_cleanup(easy);
         return;
     }
-    curl_easy_reset(easy);
+    easy_forget(easy);
     c->idle[c->idle_count++] = easy;
 }
 
@@ -376,20 +409,9 @@ struct http_call *http_call_start(struct http_client *c, const struct http_call_
     list_append(&c->calls, &call->link);
     curl_easy_setopt(call->easy, CURLOPT_URL, o->url);
     curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
-    curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 1L);
-    curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
-    curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)LIMIT_HTTP_CLIENT_CONNECT_MS);
-    curl_easy_setopt(call->easy, CURLOPT_USERAGENT, c->user_agent);
-    curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
-    curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
-    if (c->ca_file)
-        curl_easy_setopt(call->easy, CURLOPT_CAINFO, c->ca_file);
     if (strcmp(o->method, "GET") != 0 && strcmp(o->method, "HEAD") != 0) {
         curl_easy_setopt(call->easy, CURLOPT_PREREQFUNCTION, on_begin);
         curl_easy_setopt(call->easy, CURLOPT_PREREQDATA, call);
