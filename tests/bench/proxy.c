@@ -1,6 +1,8 @@
 /* guildhall-proxy-bench stub: an upstream that answers at once, without limits.
  * guildhall-proxy-bench load PORT TOKENS CONNECTIONS SECONDS [RATE]: requests a second and latency, each connection
  * with one request under way; RATE: spread evenly over the connections, latency from the moment each was due.
+ * guildhall-proxy-bench stub-closed: the same, whose only bucket is used up for an hour after the first answer.
+ * guildhall-proxy-bench queue PORT COUNT PID: so many requests that wait; what the process PID grows by.
  * tests/bench/proxy runs both around each proxy. Single-threaded, epoll; what is measured is the server between. */
 #include "tests/bench/bench.h"
 
@@ -39,6 +41,11 @@ static const char answer[] =
     "{\"id\":\"100000000000000001\",\"type\":0,\"guild_id\":\"100000000000000002\",\"name\":\"general\",\"topic\":null,"
     "\"position\":0,\"nsfw\":false,\"rate_limit_per_user\":0,\"last_message_id\":null,\"permission_overwrites\":[],"
     "\"flags\":0 } ";
+
+static const char closed[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+                             "X-RateLimit-Limit: 1\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset-After: 3600\r\n"
+                             "X-RateLimit-Bucket: b\r\n\r\n{}";
+static bool is_closed;
 
 struct peer {
     int fd;
@@ -85,7 +92,7 @@ static void stub_read(struct peer *p)
     }
     p->used += (size_t)n;
     for (unsigned k = requests_take(p); k > 0; k--)
-        net_write(p->fd, answer, sizeof answer - 1);
+        net_write(p->fd, is_closed ? closed : answer, (is_closed ? sizeof closed : sizeof answer) - 1);
 }
 
 static void stub_accept(int listener)
@@ -261,11 +268,50 @@ static void load_run_all(int port, int tokens, int count, double seconds, double
     load_print(seconds);
 }
 
+static long resident_kb(int pid)
+{
+    char path[64], line[256];
+    long kb = -1;
+
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kb = strtol(line + 6, NULL, 10);
+    if (f)
+        fclose(f);
+    return kb;
+}
+
+/* A message of 200 bytes from each of `count` connections. */
+static int queue_run(int port, int count, int pid)
+{
+    char request[1024], body[256];
+    long before = resident_kb(pid);
+
+    memset(body, 'x', 200);
+    body[200] = 0;
+    int n = snprintf(request, sizeof request,
+                     "POST /api/v10/channels/100000000000000001/messages HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                     "User-Agent: DiscordBot (bench, 1)\r\nAuthorization: Bot token\r\n"
+                     "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n{\"content\":\"%s\"}",
+                     port, 200 + 14, body);
+    for (int i = 0; i < count; i++)
+        net_write(net_connect_from((unsigned)i / 10000, port), request, (size_t)n);
+    sleep(2);
+    long after = resident_kb(pid);
+    printf("%d %.1f %.1f\n", count, (double)(after - before) / count, (double)after / 1024);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (argc == 2 && strcmp(argv[1], "stub") == 0)
+    is_closed = argc == 2 && strcmp(argv[1], "stub-closed") == 0;
+    if (is_closed || (argc == 2 && strcmp(argv[1], "stub") == 0))
         stub_run();
+    if (argc == 5 && strcmp(argv[1], "queue") == 0)
+        return queue_run(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
     if (argc < 6 || strcmp(argv[1], "load") != 0) {
         fprintf(stderr, "usage: see tests/bench/proxy\n");
         return 2;

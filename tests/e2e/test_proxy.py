@@ -10,9 +10,11 @@ import json
 import pathlib
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -188,6 +190,30 @@ class ProxyTest(unittest.TestCase):
             self.assertLessEqual(len(request(p.dev.api_url, "GET", path, token)[2]), 1)
             self.lock_and_unlock(p, path)
             self.read_settings_again(p)
+
+    def test_http2_is_multiplexed(self):
+        """Twenty requests at once reach an upstream that answers none of them before all twenty are there."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="guildhall-test-"))
+        ca, cert, key = stack.make_certificate(folder)
+        script = pathlib.Path(__file__).resolve().parent / "h2_upstream.js"
+        upstream = stack.Process("upstream", ["node", script, key, cert, 20], folder).start()
+        proxy = stack.Process("proxy", [stack.binary(), "rest-proxy", "--listen", "127.0.0.1:0", "--upstream-ca", ca,
+                                        "--upstream", f"https://127.0.0.1:{upstream.ready['port']}/api"], folder)
+        try:
+            proxy.start()
+            answers = []
+            callers = [threading.Thread(target=lambda i=i: answers.append(
+                request(proxy.ready["proxy_url"], "GET", f"/channels/{10 ** 17 + i}", f"t{i}")[2])) for i in range(20)]
+            for caller in callers:
+                caller.start()
+            for caller in callers:
+                caller.join(90)
+            self.assertEqual([a["version"] for a in answers], [2] * 20)
+            self.assertEqual(max(a["sessions"] for a in answers), 1)
+        finally:
+            proxy.kill()
+            upstream.kill()
+            shutil.rmtree(folder)
 
     def lock_and_unlock(self, p, path):
         wrong = "MTAwMDAwMDAwMDAwMDAwMDAx.wrong"
