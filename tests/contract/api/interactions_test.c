@@ -99,7 +99,7 @@ static int respond(const char *json, const char *query)
 
 static void says_pong(void)
 {
-    start(false);
+    events_clear();
     expect_int(use_command(&bob, ping, ""), 204);
     json_t *e = heard();
     char id[32];
@@ -127,12 +127,11 @@ static void says_pong(void)
     expect_int(code(), 40060);
     expect_int(call(bob.token, "GET", NULL, "/channels/%llu/messages/%llu", U(general), U(message)), 200);
     expect_true(id_at("interaction_metadata.user.id") == bob.id && id_at("author.id") == bot.id);
-    api_stop();
 }
 
 static void follows_up(void)
 {
-    start(false);
+    events_clear();
     expect_int(use_command(&bob, ping, ""), 204);
     (void)heard();
     /* nothing to follow yet */
@@ -170,13 +169,12 @@ static void follows_up(void)
     expect_int(code(), 50027);
     expect_int(call(NULL, "GET", NULL, "/webhooks/%llu/nonsense/messages/@original", U(bot.id)), 404);
     expect_int(code(), 10015);
-    api_stop();
 }
 
 /* The first message after a deferred answer is that answer. */
 static void fills_in_what_was_deferred(void)
 {
-    start(false);
+    events_clear();
     expect_int(use_command(&bob, ping, ""), 204);
     (void)heard();
     expect_int(respond("{\"type\":5,\"data\":{\"flags\":64}}", "?with_response=1"), 200);
@@ -187,12 +185,11 @@ static void fills_in_what_was_deferred(void)
     expect_true(id_at("id") == original && int_at("flags") == 64);
     expect_int(call(NULL, "POST", "{\"content\":\"there\"}", "%s", webhook), 200);
     expect_true(id_at("id") != original && int_at("flags") == 0);
-    api_stop();
 }
 
 static void whispers(void)
 {
-    start(false);
+    events_clear();
     expect_int(use_command(&bob, ping, ""), 204);
     (void)heard();
     events_clear();
@@ -228,14 +225,13 @@ static void whispers(void)
     expect_text(str_c(text_in(event_at(EVENT_MESSAGE_UPDATE, 0), "content")), "clicked");
     expect_int(call(NULL, "DELETE", NULL, "%s/messages/@original", webhook), 204);
     expect_int(call(NULL, "GET", NULL, "%s/messages/@original", webhook), 404);
-    api_stop();
 }
 
 static void resolves_options(void)
 {
     char more[1024];
 
-    start(false);
+    events_clear();
     uint64_t all =
         command_new("{\"name\":\"all\",\"description\":\"d\",\"options\":["
                     "{\"type\":6,\"name\":\"who\",\"description\":\"d\",\"required\":true},"
@@ -277,14 +273,13 @@ static void resolves_options(void)
     snprintf(more, sizeof more, OPTIONS, 4711ULL, "");
     expect_int(use_command(&bob, all, more), 404);
     expect_int(code(), 10013);
-    api_stop();
 }
 
 static void knows_subcommands_and_menus(void)
 {
     char more[256], path[96];
 
-    start(false);
+    events_clear();
     uint64_t sub =
         command_new("{\"name\":\"tag\",\"description\":\"d\",\"options\":[{\"type\":2,\"name\":\"admin\","
                     "\"description\":\"d\",\"options\":[{\"type\":1,\"name\":\"set\",\"description\":\"d\","
@@ -317,12 +312,11 @@ static void knows_subcommands_and_menus(void)
     expect_text(str_c(text_in(heard(), path)), "wise words");
     expect_int(use_command(&bob, on_message, ",\"target_id\":\"4711\""), 404);
     expect_int(code(), 10008);
-    api_stop();
 }
 
 static void suggests(void)
 {
-    start(false);
+    events_clear();
     uint64_t id =
         command_new("{\"name\":\"find\",\"description\":\"d\",\"options\":[{\"type\":3,\"name\":\"q\","
                     "\"description\":\"d\",\"required\":true,\"autocomplete\":true},{\"type\":4,\"name\":\"n\","
@@ -341,7 +335,6 @@ static void suggests(void)
     e = event_at(EVENT_APPLICATION_COMMAND_AUTOCOMPLETE_RESPONSE, 0);
     expect_text(str_c(text_in(e, "choices.0.name")), "four");
     expect_text(str_c(text_in(e, "nonce")), "77");
-    api_stop();
 }
 
 /* A message of the bot's with a button and a select. */
@@ -375,7 +368,7 @@ static void uses_components(void)
 {
     char data[256], path[96];
 
-    start(false);
+    events_clear();
     uint64_t panel = panel_new();
     expect_int(press(&bob, panel, "{\"component_type\":2,\"custom_id\":\"go\"}"), 204);
     json_t *e = heard();
@@ -408,7 +401,6 @@ static void uses_components(void)
     (void)heard();
     expect_int(respond("{\"type\":7,\"data\":{\"content\":\"x\"}}", ""), 400);
     expect_text(str_c(text_at("errors.type._errors.0.code")), "BASE_TYPE_CHOICES");
-    api_stop();
 }
 
 #define MODAL                                                                                                          \
@@ -432,7 +424,7 @@ static int submit(const char *name, const char *pick)
 
 static void asks_in_a_modal(void)
 {
-    start(false);
+    events_clear();
     uint64_t panel = panel_new();
     expect_int(press(&bob, panel, "{\"component_type\":2,\"custom_id\":\"go\"}"), 204);
     (void)heard();
@@ -460,14 +452,13 @@ static void asks_in_a_modal(void)
     interaction = opener;
     expect_int(submit("Bob", "b"), 404); /* once */
     expect_int(code(), 10062);
-    api_stop();
 }
 
 static void minds_permissions(void)
 {
     char json[256];
 
-    start(false);
+    events_clear();
     uint64_t mods = command_new("{\"name\":\"mods\",\"description\":\"d\",\"default_member_permissions\":\"8192\"}");
     expect_int(use_command(&bob, mods, ""), 403);
     expect_int(code(), 50013);
@@ -491,14 +482,13 @@ static void minds_permissions(void)
     expect_int(code(), 20001);
     uint64_t adult = command_new("{\"name\":\"adult\",\"description\":\"d\",\"nsfw\":true}");
     expect_int(use_command(&alice, adult, ""), 403);
-    api_stop();
 }
 
 static void speaks_in_private(void)
 {
     char json[512];
 
-    start(false);
+    events_clear();
     snprintf(json, sizeof json, "{\"recipient_id\":\"%llu\"}", U(bot.id));
     expect_int(call(bob.token, "POST", json, "/users/@me/channels"), 200);
     uint64_t dm = id_at("id");
@@ -518,7 +508,6 @@ static void speaks_in_private(void)
     expect_int(call(bot.token, "PATCH", "{\"contexts\":[0]}", "/applications/%llu/commands/%llu", U(bot.id), U(ping)),
                200);
     expect_int(call(bob.token, "POST", json, "/interactions"), 404);
-    api_stop();
 }
 
 static void takes_files(void)
@@ -526,7 +515,7 @@ static void takes_files(void)
     char json[512];
     struct buf b = {0};
 
-    start(false);
+    events_clear();
     uint64_t id = command_new("{\"name\":\"scan\",\"description\":\"d\",\"options\":[{\"type\":11,\"name\":\"f\","
                               "\"description\":\"d\"}]}");
     snprintf(json, sizeof json,
@@ -548,7 +537,6 @@ static void takes_files(void)
     expect_int(json_integer_value(in(e, path)), 5);
     snprintf(path, sizeof path, "data.resolved.attachments.%s.url", attachment);
     expect_true(strstr(text_in(e, path), "/attachments/") != NULL);
-    api_stop();
 }
 
 /* Nobody answers: the person hears it, and an answer is too late. */
@@ -654,7 +642,7 @@ static void calls_an_endpoint(void)
     struct buf err = BUF_INIT(256);
     bool stopped = false;
 
-    start(false);
+    events_clear();
     memset(&endpoint, 0, sizeof endpoint);
     expect_int(http_listener_start(&o, &listener, &err), 0);
     expect_int(call(bot.token, "GET", NULL, "/applications/@me"), 200);
@@ -700,18 +688,45 @@ static void calls_an_endpoint(void)
     http_listener_stop(listener, 1000, on_stopped, &stopped);
     while (!stopped)
         co_sleep(1);
-    api_stop();
     buf_done(&err);
+}
+
+/* Those that share a server leave it as they found it, or come last. */
+static void answers(void)
+{
+    start(false);
+    says_pong();
+    follows_up();
+    fills_in_what_was_deferred();
+    whispers();
+    speaks_in_private();
+    api_stop();
+}
+
+static void commands(void)
+{
+    start(false);
+    resolves_options();
+    knows_subcommands_and_menus();
+    suggests();
+    takes_files();
+    minds_permissions();
+    api_stop();
+}
+
+static void components(void)
+{
+    start(false);
+    uses_components();
+    asks_in_a_modal();
+    calls_an_endpoint();
+    api_stop();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(says_pong),         CO_TEST(follows_up),        CO_TEST(fills_in_what_was_deferred),
-        CO_TEST(whispers),          CO_TEST(resolves_options),  CO_TEST(knows_subcommands_and_menus),
-        CO_TEST(suggests),          CO_TEST(uses_components),   CO_TEST(asks_in_a_modal),
-        CO_TEST(minds_permissions), CO_TEST(speaks_in_private), CO_TEST(takes_files),
-        CO_TEST(calls_an_endpoint), CO_TEST(fails_in_time),     CO_TEST(limits_by_token),
+        CO_TEST(answers), CO_TEST(commands), CO_TEST(components), CO_TEST(fails_in_time), CO_TEST(limits_by_token),
     };
     return cmocka_run_group_tests_name("api_interactions", tests, NULL, NULL);
 }
