@@ -12,6 +12,7 @@ static struct {
     uint64_t role;
 } pairs[PAIRS_MAX];
 static size_t pair_count;
+static char *pair_text; /* what the emoji point into */
 static uint64_t message_id, channel_id;
 
 static uint64_t role_of(struct gh_context *c, const struct gh_emoji *emoji)
@@ -58,8 +59,9 @@ static int put_reactions(struct gh_context *c, void *arg)
 
 static int pairs_read(const char *text)
 {
-    char *copy = text ? strdup(text) : NULL, *save = NULL;
-    for (char *one = copy ? strtok_r(copy, ",", &save) : NULL; one; one = strtok_r(NULL, ",", &save)) {
+    char *save = NULL;
+    pair_text = text ? strdup(text) : NULL;
+    for (char *one = pair_text ? strtok_r(pair_text, ",", &save) : NULL; one; one = strtok_r(NULL, ",", &save)) {
         char *equals = strrchr(one, '=');
         if (!equals || pair_count == PAIRS_MAX)
             return -1;
