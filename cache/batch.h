@@ -68,7 +68,7 @@ struct batch_channel {
     uint64_t id;
     int messages, order, reactions;
 };
-/* A message into the hash and its order (sorted by id), the oldest beyond `cap` out, all living ttl_s from now. */
+/* A message into the hash and its order, the oldest beyond `cap` out, all living ttl_s from now. */
 void batch_message(struct batch *b, const struct batch_channel *c, struct str id, struct str value, int cap, int ttl_s);
 /* Only where it is there. reactions: JSON array that takes the place of what was there, or STR_NONE. */
 void batch_message_update(struct batch *b, const struct batch_channel *c, struct str id, struct str value,

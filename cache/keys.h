@@ -31,7 +31,7 @@ void cache_key_head(struct buf *out, uint64_t application, uint64_t tag);
 void cache_key(struct buf *out, uint64_t application, uint64_t tag, enum cache_entity e);
 /* Of one channel or thread: its messages, reactions, thread members. */
 void cache_key_part(struct buf *out, uint64_t application, uint64_t tag, enum cache_entity e, uint64_t part);
-/* A channel's messages in order (sorted set). */
+/* A channel's messages in order, the newest last (list). */
 void cache_key_order(struct buf *out, uint64_t application, uint64_t tag, uint64_t channel);
 /* The suffixes of the guild's keys that belong to a channel or thread (set), so that they can be found. */
 void cache_key_parts(struct buf *out, uint64_t application, uint64_t tag);

@@ -190,9 +190,10 @@ int cache_guilds(const struct cache *c, struct buf *out)
 /* KEYS: messages, reactions, order; ARGV: an id, or "" and how many. Answers message, reactions, message, ... */
 static const char messages_script[] =
     "local ids = {ARGV[1]}\n"
-    "if ARGV[1] == '' then ids = redis.call('ZREVRANGE', KEYS[3], 0, tonumber(ARGV[2]) - 1) end\n"
+    "if ARGV[1] == '' then ids = redis.call('LRANGE', KEYS[3], -tonumber(ARGV[2]), -1) end\n"
     "local out = {}\n"
-    "for _, id in ipairs(ids) do\n"
+    "for i = #ids, 1, -1 do\n"
+    "  local id = ids[i]\n"
     "  local m = redis.call('HGET', KEYS[1], id)\n"
     "  if m then\n"
     "    out[#out + 1] = m\n"
