@@ -5,6 +5,7 @@
 #include "gateway/shard/commands.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
+#include "platform/base/metrics.h"
 #include "platform/io/loop.h"
 #include <stdio.h>
 
@@ -14,11 +15,16 @@
 #define LEAVE_MS  8000
 #define FINISH_MS 120000 /* a broker that is away for longer loses the last events of a set that ends */
 
+METRIC_DEFINE_BY(
+    metric_up, METRIC_GAUGE, "guildhall_shard_up", "shard, of",
+    "1: the shard's session runs in this process; 0: it is on its way; -1: the upstream refused it for good");
+
 struct shard_set {
     struct shard_set_options o;
     struct share *share;
     struct commands *commands;
     struct connection **shards; /* by number; NULL: not held here */
+    bool *told_up;              /* and in metric_up */
     char name[96];
     bool publishes, finishing;
     struct loop_timer *overlap;
@@ -98,6 +104,7 @@ struct shard_set *shard_set_new(const struct shard_set_options *o)
     s->o = *o;
     s->publishes = !o->connection.silent;
     s->shards = mem_zalloc(sizeof(*s->shards) * o->count);
+    s->told_up = mem_zalloc(o->count);
     snprintf(s->name, sizeof(s->name), "gh:%llu:shards:%llu/%u", (unsigned long long)o->connection.key.application,
              (unsigned long long)o->generation, o->count);
     s->share = share_new(&(struct share_options){.redis = o->connection.key.redis,
@@ -147,17 +154,6 @@ void shard_set_take_commands(struct shard_set *s, struct commands *commands)
     each(s, one_commands);
 }
 
-static void one_kick(struct shard_set *s, struct connection *c)
-{
-    (void)s;
-    connection_kick(c);
-}
-
-void shard_set_kick(struct shard_set *s)
-{
-    each(s, one_kick);
-}
-
 /* --- the end --- */
 
 static void on_share_stopped(void *arg)
@@ -166,11 +162,13 @@ static void on_share_stopped(void *arg)
     void (*done)(struct shard_set *, void *) = s->done;
     void *done_arg = s->done_arg;
 
+    shard_set_metrics(s); /* nothing is held any more */
     LOG_INFO("set_ended", "generation=%llu shards=%u", (unsigned long long)s->o.generation, s->o.count);
     done(s, done_arg);
     commands_free(s->commands);
     loop_timer_free(s->overlap);
     mem_free(s->shards);
+    mem_free(s->told_up);
     mem_free(s);
 }
 
@@ -200,6 +198,27 @@ void shard_set_leave(struct shard_set *s, void (*done)(struct shard_set *s, void
 }
 
 /* --- questions --- */
+
+static void up_write(unsigned shard, unsigned of, int64_t value)
+{
+    char labels[48];
+
+    snprintf(labels, sizeof(labels), "shard=\"%u\",of=\"%u\"", shard, of);
+    metric_set(metric_with(&metric_up, labels), value);
+}
+
+void shard_set_metrics(struct shard_set *s)
+{
+    for (unsigned i = 0; i < s->o.count; i++) {
+        const struct connection *c = s->shards[i];
+
+        if (c)
+            up_write(i, s->o.count, connection_is_live(c) ? 1 : connection_is_down(c) ? -1 : 0);
+        else if (s->told_up[i])
+            up_write(i, s->o.count, 0); /* it has moved */
+        s->told_up[i] = c != NULL;
+    }
+}
 
 uint64_t shard_set_generation(const struct shard_set *s)
 {

@@ -35,4 +35,5 @@ unsigned shard_set_held(const struct shard_set *s);
 bool shard_set_ready(const struct shard_set *s); /* it holds its share, and all of it is live */
 /* The connection of a shard; NULL: not held here. */
 struct connection *shard_set_connection(const struct shard_set *s, unsigned shard);
-void shard_set_kick(struct shard_set *s); /* Redis or the broker came back */
+/* Writes the state of each shard held here to /metrics. */
+void shard_set_metrics(struct shard_set *s);

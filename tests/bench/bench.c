@@ -1,12 +1,12 @@
 /* guildhall-bench [--bin PATH] [start|post|fanout [SESSIONS]]...: all of them by default, on `guildhall dev`.
  * guildhall-bench idle [COUNT]: what an idle connection costs.
  * guildhall-bench cache: events a second that the bot side's cache takes, beside a bare loop of SETs.
- * guildhall-bench encodings [SESSIONS]: what each encoding and compression costs.
- * guildhall-bench stack API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE[:SECONDS] | max |
- * highest]...: on a stack that runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max),
- * and the highest rate that it sustains; with the processor time of each named process tree. tests/bench/big uses it
- * for `guilds SHARDS COUNT`, `members PROBE_TOKEN GATEWAY_PID GUILD COUNT` and `adopt PROBE_TOKEN OTHER_GATEWAY_PORT
- * OTHER_GATEWAY_PID COUNT`. */
+ * guildhall-bench shard: a shard process's events a second and memory, beside publishing alone; needs Redis and
+ * RabbitMQ. guildhall-bench encodings [SESSIONS]: what each encoding and compression costs. guildhall-bench stack
+ * API_PORT GATEWAY_PORT USER_TOKEN BOT_TOKEN CHANNEL [NAME=PID | RATE[:SECONDS] | max | highest]...: on a stack that
+ * runs with limits off: POST to socket at each RATE (open loop), as fast as it goes (max), and the highest rate that it
+ * sustains; with the processor time of each named process tree. tests/bench/big uses it for `guilds SHARDS COUNT`,
+ * `members PROBE_TOKEN GATEWAY_PID GUILD COUNT` and `adopt PROBE_TOKEN OTHER_GATEWAY_PORT OTHER_GATEWAY_PID COUNT`. */
 #include "tests/bench/bench.h"
 
 #include <stdio.h>
@@ -102,6 +102,8 @@ int main(int argc, char **argv)
             bench_post(bin, NULL);
         } else if (strcmp(argv[i], "fanout") == 0) {
             bench_fanout(bin, i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : SESSIONS);
+        } else if (strcmp(argv[i], "shard") == 0) {
+            bench_shard(bin);
         } else if (strcmp(argv[i], "idle") == 0) {
             bench_idle(bin, i + 1 < argc && atoi(argv[i + 1]) ? atoi(argv[++i]) : IDLE);
         } else if (strcmp(argv[i], "encodings") == 0) {

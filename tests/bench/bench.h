@@ -49,6 +49,9 @@ long server_resident_kb(const struct server *s);
 uint64_t process_cpu_ns(int pid);
 uint64_t now_ns(void);
 
+/* --- shard.c: between a gateway of its own and the servers of REDIS_URL and AMQP_URL */
+void bench_shard(const char *bin);
+
 /* --- figures.c
  * ------------------------------------------------------------------------------------------------------------ */
 double median(double *values, size_t count); /* sorts them; count odd */
