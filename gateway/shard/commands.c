@@ -152,28 +152,29 @@ static bool is_ours(const struct command_queue *q, const struct command *c)
     return true;
 }
 
-/* The first item: sent (true: go on), or waiting for the gateway or the broker. */
+/* The first item: done with (true: go on), or waiting for the gateway or the broker. Of what goes to all, each shard
+ * has a copy of its own. */
 static bool item_run(struct command_queue *q, struct item *i)
 {
     struct command c;
     const char *reason;
-    int64_t wait_ms;
 
     q->publish_failed = false;
     if (shard_command_read((struct str){i->body, i->bytes}, &c, &reason) != 0) {
         bury(q, i, reason);
-    } else if (i->to_all && (i->elsewhere || !is_ours(q, &c))) {
-        item_done(q, i); /* each shard has its own copy */
-        return true;
-    } else if (i->elsewhere && c.guild_count == 0) {
+    } else if (!i->to_all && i->elsewhere && c.guild_count == 0) {
         bury(q, i, "the shard is gone");
-    } else if (!is_ours(q, &c)) {
+    } else if (!i->to_all && !is_ours(q, &c)) {
         pass_on(q, i, &c);
-    } else if ((wait_ms = q->send((struct str){i->body, i->bytes}, q->arg)) > 0) {
-        loop_timer_start(q->timer, wait_ms, 0);
     } else {
-        item_done(q, i);
-        return true;
+        bool anothers = i->to_all && (i->elsewhere || !is_ours(q, &c));
+        int64_t wait_ms = anothers ? 0 : q->send((struct str){i->body, i->bytes}, q->arg);
+
+        if (wait_ms == 0) {
+            item_done(q, i);
+            return true;
+        }
+        loop_timer_start(q->timer, wait_ms, 0);
     }
     return false;
 }
