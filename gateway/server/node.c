@@ -20,6 +20,7 @@
 
 #define RENEWALS_A_LEASE  3
 #define START_RETRY_MS    250
+#define STALL_MS          1000 /* the process did not run for so long */
 #define VERIFY_BATCH      256
 #define INTEREST_RENEW_MS 3600000 /* kv forgets what is silent for 30 days */
 #define STOP_WAIT_MS      1000
@@ -119,16 +120,36 @@ static void lapsed(struct gateway *g)
     g->ready = !g->stopping;
 }
 
+/* True: this process did not run while its lease ended, so others took it for dead. In a Redis that began anew nothing
+ * would say so, and two nodes would go on with the same sessions. */
+static bool wait_asleep(const struct gateway *g, int64_t renewed_ms)
+{
+    int64_t end_ms = clock_mono_ms() + LIMIT_NODE_LEASE_MS / RENEWALS_A_LEASE;
+
+    while (clock_mono_ms() < end_ms && !g->stopping) {
+        int64_t before_ms = clock_mono_ms();
+        co_sleep(100);
+        if (clock_mono_ms() - before_ms > STALL_MS && clock_mono_ms() - renewed_ms > LIMIT_NODE_LEASE_MS)
+            return before_ms - renewed_ms < LIMIT_NODE_LEASE_MS;
+    }
+    return false;
+}
+
 static void lease_run(void *arg)
 {
     struct gateway *g = arg;
+    int64_t renewed_ms = clock_mono_ms();
 
     while (!g->stopping) {
-        for (int64_t waited_ms = 0; waited_ms < LIMIT_NODE_LEASE_MS / RENEWALS_A_LEASE && !g->stopping;
-             waited_ms += 100)
-            co_sleep(100);
-        if (!g->stopping && !g->draining && renew(g, false) == -EOWNERDEAD)
+        bool slept = wait_asleep(g, renewed_ms);
+        if (g->stopping || g->draining)
+            continue;
+        int64_t now_ms = clock_mono_ms();
+        int r = slept ? -EOWNERDEAD : renew(g, false);
+        if (r == -EOWNERDEAD)
             lapsed(g);
+        if (r == 0 || r == -EOWNERDEAD)
+            renewed_ms = r ? clock_mono_ms() : now_ms;
     }
     gateway_leave(g);
 }

@@ -7,6 +7,7 @@
 #include "platform/base/limits.h"
 #include "platform/base/mem.h"
 #include "platform/base/metrics.h"
+#include "platform/base/snowflake.h"
 #include "platform/io/co.h"
 #include "platform/ports/kv.h"
 #include "platform/ports/store/store.h"
@@ -24,9 +25,16 @@ static void drop(struct topic *t, struct held_event *h)
     held_free(h);
 }
 
-/* What was held before kv was asked and has a number that kv has not given yet was numbered by an earlier incarnation:
- * it is real, but nothing orders it any more. What was dispatched then is known: a broker
- * that was killed brings hundreds again whose acknowledgements it had not written, more than the ids remembered. */
+/* An event that an earlier incarnation numbered: it is real, but nothing orders it any more. What was there before the
+ * topic began is in its snapshot. */
+static void take_foreign(struct topic *t, struct held_event *h)
+{
+    if (snowflake_ms(h->event.id) >= t->begun_ms)
+        topic_dispatch_unordered(t, &h->event);
+    drop(t, h);
+}
+
+/* What was held before kv was asked and has a number that kv has not given yet. */
 static void dispatch_foreign(struct topic *t, uint64_t last)
 {
     LIST_FOREACH_SAFE(it, &t->numbers.held)
@@ -35,38 +43,82 @@ static void dispatch_foreign(struct topic *t, uint64_t last)
         if (h->event.number <= last || !h->asked)
             continue;
         numbers_remove(&t->numbers, h);
-        if (h->event.number > t->former_last)
-            topic_dispatch_unordered(t, &h->event);
-        drop(t, h);
+        take_foreign(t, h);
     }
 }
 
-/* Numbers begin again at 1: all of them are gone through, what was seen is told by its id. */
+/* Numbers begin again at 1: all of them are gone through, what was seen is told by its id. What came meanwhile may have
+ * its number from this incarnation, or from one in between that this node never met. */
 static void begin_again(struct topic *t, uint64_t incarnation)
 {
     t->incarnation = incarnation;
     recent_drop(t);
-    t->former_last = t->numbers.last;
     t->numbers.last = 0;
     t->expected = 0;
+    for (struct held_event *h; (h = numbers_take(&t->numbers, UINT64_MAX));) {
+        list_append(&t->suspects, &h->item);
+        t->suspect_count++;
+    }
+}
+
+/* The numbers of the suspects about which kv was asked, as far as kv has given and still knows them. */
+struct range {
+    uint64_t from, to;
+};
+
+static struct range range_asked(const struct topic *t, uint64_t last)
+{
+    struct range r = {UINT64_MAX, 0};
+
+    LIST_FOREACH(it, &t->suspects)
+    {
+        const struct held_event *h = LIST_ENTRY(it, struct held_event, item);
+        if (!h->asked || h->event.number > last)
+            continue;
+        r.from = h->event.number < r.from ? h->event.number : r.from;
+        r.to = h->event.number > r.to ? h->event.number : r.to;
+    }
+    if (r.to >= LIMIT_TOPIC_REFILL_EVENTS && r.from <= r.to - LIMIT_TOPIC_REFILL_EVENTS)
+        r.from = r.to - LIMIT_TOPIC_REFILL_EVENTS + 1;
+    return r;
+}
+
+/* One that has its number from this incarnation, or of which that is not known: due still, or from before the snapshot.
+ */
+static void take_native(struct topic *t, struct held_event *h)
+{
+    if (h->event.number > t->numbers.last && numbers_hold(&t->numbers, &h->event, h->tag, h->epoch) == 0)
+        held_free(h);
+    else
+        drop(t, h);
+}
+
+/* Whether a number means this event, its id says. */
+static int sort_suspects(struct topic *t, uint64_t last)
+{
+    struct range range = range_asked(t, last);
+    uint64_t count = range.to >= range.from ? range.to - range.from + 1 : 0, incarnation = t->g->incarnation;
+    uint64_t *ids = mem_zalloc(sizeof *ids * (count + 1));
+    int r = count ? kv_topic_events(t->g->ports->kv, t->id, range.from, range.to, ids) : 0;
+
+    if (r == 0 && incarnation != t->g->incarnation)
+        r = -EAGAIN;
     LIST_FOREACH_SAFE(it, &t->suspects)
     {
         struct held_event *h = LIST_ENTRY(it, struct held_event, item);
-        if (numbers_hold(&t->numbers, &h->event, h->tag, h->epoch) < 0)
-            topic_ack(t, h);
-        held_free(h);
-    }
-    t->suspect_count = 0;
-}
-
-/* From before the snapshot. */
-static void drop_suspects(struct topic *t)
-{
-    LIST_FOREACH_SAFE(it, &t->suspects)
-    if (LIST_ENTRY(it, struct held_event, item)->asked) {
-        drop(t, LIST_ENTRY(it, struct held_event, item));
+        uint64_t number = h->event.number;
+        if (r < 0 || t->stale || !h->asked)
+            continue;
+        uint64_t id = number >= range.from && number <= range.to ? ids[number - range.from] : 0;
+        list_remove(it);
         t->suspect_count--;
+        if (number > last || (id && id != h->event.id))
+            take_foreign(t, h);
+        else
+            take_native(t, h);
     }
+    mem_free(ids);
+    return r;
 }
 
 static void mark_asked(struct list *events)
@@ -129,8 +181,9 @@ static int repair_once(struct topic *t)
         return -EAGAIN;
     if (t->incarnation != incarnation)
         begin_again(t, incarnation);
-    else
-        drop_suspects(t);
+    r = sort_suspects(t, last);
+    if (r < 0 || t->stale)
+        return r;
     dispatch_foreign(t, last);
     topic_drain(t);
     uint64_t from = t->numbers.last + 1;

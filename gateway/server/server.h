@@ -273,9 +273,10 @@ struct topic {
     bool is_user, stale; /* stale: of a node id that is no more */
     enum topic_state state;
     struct numbers numbers;
-    uint64_t incarnation, former_last; /* of kv; the last number dispatched in the one before */
-    struct guild_state *guild;         /* NULL for a user's topic */
-    struct standing *standing;         /* the same */
+    uint64_t incarnation;      /* of kv */
+    int64_t begun_ms;          /* wall clock: what was made before is in the snapshot */
+    struct guild_state *guild; /* NULL for a user's topic */
+    struct standing *standing; /* the same */
     struct sub **subs;
     unsigned sub_count, sub_cap, pins;
     struct list idle_item; /* in gateway.idle without subs and pins */

@@ -116,6 +116,7 @@ static void topic_free(struct topic *t, int error)
 static void topic_begin(struct topic *t, uint64_t number)
 {
     t->numbers.last = number;
+    t->begun_ms = clock_wall_ms();
     for (struct held_event *h; (h = numbers_take(&t->numbers, number));) {
         numbers_remember(&t->numbers, h->event.id);
         held_drop(t, h);

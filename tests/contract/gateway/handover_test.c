@@ -482,6 +482,37 @@ static void what_is_published_again(void)
     close_both();
 }
 
+/* Two restarts in a row: what was numbered in between, and what comes then under the same numbers, both arrive. */
+static void redis_restarts_twice(void)
+{
+    struct client bot;
+    bool heard[256] = {false};
+    unsigned first;
+
+    open_both();
+    client_login(&bot, &a.node, FULL, INTENTS_MINE, 1);
+    say_some(30);
+    hears_from(&bot, said - 30);
+    first = said;
+    for (int i = 0; i < 4; i++) {
+        services_await("restart", "redis");
+        UNTIL(kv_ready(ports.kv));
+        say_some(5);
+    }
+    for (unsigned left = said - first; left > 0;) {
+        json_t *d = client_event(&bot, "MESSAGE_CREATE");
+        unsigned n = (unsigned)atoi(text_at(d, "content"));
+        assert_in_range(n, first, said - 1);
+        if (heard[n % 256])
+            fail_msg("%u came twice", n);
+        heard[n % 256] = true;
+        left--;
+    }
+    assert_false(bot.numbers_wrong);
+    client_close(&bot, 1000);
+    close_both();
+}
+
 /* A node that was taken for dead goes on with its log: what it dispatched after a session had left, the session has not
  * had when it comes back. */
 static void a_node_that_only_slept(void)
@@ -510,7 +541,8 @@ static void a_node_that_only_slept(void)
     close_both();
 }
 
-CONVERSATIONS(CONVERSATION(a_node_that_only_slept), CONVERSATION(what_is_published_again), CONVERSATION(a_drained_node),
-              CONVERSATION(voice_goes_along), CONVERSATION(changes_in_between), CONVERSATION(a_killed_node),
-              CONVERSATION(beyond_what_is_known), CONVERSATION(a_live_node_is_asked), CONVERSATION(two_claim_it),
-              CONVERSATION(without_kv_it_goes_on), CONVERSATION(an_empty_redis))
+CONVERSATIONS(CONVERSATION(redis_restarts_twice), CONVERSATION(a_node_that_only_slept),
+              CONVERSATION(what_is_published_again), CONVERSATION(a_drained_node), CONVERSATION(voice_goes_along),
+              CONVERSATION(changes_in_between), CONVERSATION(a_killed_node), CONVERSATION(beyond_what_is_known),
+              CONVERSATION(a_live_node_is_asked), CONVERSATION(two_claim_it), CONVERSATION(without_kv_it_goes_on),
+              CONVERSATION(an_empty_redis))
