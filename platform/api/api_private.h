@@ -13,7 +13,7 @@ struct api {
     struct faults *faults;
     struct pending_interactions *pending;
     struct http_client *endpoints; /* applications that are called with their interactions */
-    bool limits_set; /* as the process was started; control may switch options.limits */
+    bool limits_set;               /* as the process was started; control may switch options.limits */
 };
 
 /* The `errors` tree of what form_error recorded: a new reference. */
