@@ -467,7 +467,9 @@ void topic_dispatch_unordered(struct topic *t, const struct event *e)
         return;
     }
     numbers_remember(&t->numbers, e->id);
-    dispatch_event(t, e);
+    struct event alone = *e;
+    alone.number = 0; /* another incarnation's: it means nothing here */
+    dispatch_event(t, &alone);
 }
 
 /* The event's number is the next, or older. */

@@ -78,7 +78,7 @@ static void connection_free(void *arg)
     loop_timer_free(c->store_timer);
     loop_timer_free(c->finish_timer);
     map_done(&c->missing);
-    inflate_free(c->inflate);
+    decompress_free(c->decompress);
     mem_free(c);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cache/writer.h"
+#include "gateway/shard/decompress.h"
 #include "gateway/shard/plan.h"
 #include "gateway/shard/session.h"
 #include "gateway/shard/upstream.h"
@@ -22,7 +23,7 @@ struct connection_options {
     const char *ca_file; /* NULL: the system's */
     uint32_t intents;
     int start_reserve; /* percent of the day's IDENTIFYs that are kept */
-    bool compress;
+    enum transport transport;
     bool silent; /* beside the set of shards that publishes: into the cache only, until connection_publish */
     /* The lease stands. */
     bool (*holds)(unsigned shard, void *arg);

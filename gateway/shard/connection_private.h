@@ -4,7 +4,6 @@
 
 #include "gateway/shard/budget.h"
 #include "gateway/shard/connection.h"
-#include "gateway/shard/inflate.h"
 #include "gateway/shard/pipeline.h"
 #include "platform/base/map.h"
 #include "platform/io/loop.h"
@@ -20,7 +19,7 @@ struct connection {
     struct connection_options o;
     enum step step;
     struct ws_client *ws;
-    struct inflate *inflate;
+    struct decompress *decompress;
     struct pipeline *pipeline;
     struct command_queue *commands; /* NULL: none are taken */
     struct budget budget;

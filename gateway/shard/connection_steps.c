@@ -64,7 +64,7 @@ static void on_message(struct ws_client *ws, struct str data, bool binary, void 
     if (ws != c->ws || connection_is_over(c))
         return;
     if (binary) {
-        int r = inflate_feed(c->inflate, data, &json);
+        int r = decompress_feed(c->decompress, data, &json);
         if (r < 0) {
             LOG_WARN("stream_invalid", "shard=%u error=%d", c->o.key.shard, r);
             connection_reconnect(c, false);
@@ -189,8 +189,8 @@ static void url_write(const struct connection *c, struct buf *b)
     if (!host || !strchr(host + 3, '/'))
         buf_addc(b, '/');
     buf_adds(b, "?v=10&encoding=json");
-    if (c->o.compress)
-        buf_adds(b, "&compress=zlib-stream");
+    if (transport_name(c->o.transport))
+        buf_addf(b, "&compress=%s", transport_name(c->o.transport));
 }
 
 static void enter_connecting(struct connection *c)
@@ -198,8 +198,8 @@ static void enter_connecting(struct connection *c)
     struct buf BUF_AUTO url = BUF_INIT(1024), err = BUF_INIT(512);
 
     url_write(c, &url);
-    inflate_free(c->inflate);
-    c->inflate = inflate_new(LIMIT_WS_CLIENT_PAYLOAD_BYTES);
+    decompress_free(c->decompress);
+    c->decompress = decompress_new(c->o.transport, LIMIT_WS_CLIENT_PAYLOAD_BYTES);
     struct ws_client_options o = {
         .url = url.data,
         .ca_file = c->o.ca_file,

@@ -67,10 +67,11 @@ int shard_main(void)
         .shards_max = (unsigned)setting_int(SETTING_shards_max),
         .shed_depth = (unsigned)setting_int(SETTING_shed_depth),
         .start_reserve = (int)setting_int(SETTING_start_reserve),
-        .compress = setting_bool(SETTING_compress),
         .ready = on_ready,
     };
 
+    if (transport_find(setting_str(SETTING_compress), &o.transport) < 0)
+        return refuse("compress must be zlib-stream, zstd-stream or off");
     if (!*o.token)
         return refuse("token (DISCORD_TOKEN) is not set");
     if (!*o.redis_url || !*o.amqp_url)

@@ -117,7 +117,7 @@ static struct shard_set *set_begin(struct process *p, uint64_t generation, unsig
                        .crowded = depth_crowded(p->depth),
                        .ca_file = p->o.upstream_ca,
                        .intents = p->o.intents,
-                       .compress = p->o.compress,
+                       .transport = p->o.transport,
                        .start_reserve = p->o.start_reserve,
                        .silent = silent},
         .stale = on_stale,

@@ -1,6 +1,7 @@
 /* A shard process: Redis, RabbitMQ and the upstream, and the shards it holds by lease. Loop thread only. */
 #pragma once
 
+#include "gateway/shard/decompress.h"
 #include "platform/base/buf.h"
 #include <stdbool.h>
 
@@ -17,7 +18,7 @@ struct process_options {
     unsigned shards_max;
     unsigned shed_depth; /* of a partition's queue; over it presence and typing are left out */
     int start_reserve;   /* percent of the day's IDENTIFYs that are kept */
-    bool compress;
+    enum transport transport;
     /* For the first time, everything held runs. */
     void (*ready)(void *arg);
     void *arg;

@@ -340,7 +340,9 @@ class Stack(_Folder, _Accounts):
 
     def start_shard(self, shards_max=2, shard_count=None):
         count = shard_count or sum(self.shards) or shards_max
+        compress = ("zlib-stream", "zstd-stream")[len(self.shard) % 2]
         return self._start("shard", [binary(), "shard", "--admin-listen", f"127.0.0.1:{free_port()}", "--upstream", self.api_url,
+                                     "--compress", compress,
                                      *self._trust(), "--redis-url", self.redis_url, "--amqp-url", self.amqp_url,
                                      "--intents", self.intents, "--shard-count", count, "--shards-max", shards_max],
                            env={"DISCORD_TOKEN": self.bot(self.bot_name)["token"]})
