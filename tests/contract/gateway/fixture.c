@@ -102,6 +102,27 @@ void world_open(void)
     buf_done(&err);
 }
 
+void members_make(unsigned count)
+{
+    struct arena a = {0};
+    struct commit c;
+
+    commit_init(&c, &a);
+    for (uint64_t i = 0; i < count; i++) {
+        bool zoe = i % 100 == 0;
+        struct user u = {.id = 100000 + i,
+                         .username = arena_printf(&a, "%s%llu%s", zoe ? "zoe" : "member", (unsigned long long)i,
+                                                  zoe ? "" : " with a long name"),
+                         .accent_color = -1,
+                         .created_ms = 1};
+        struct member m = {.guild_id = GUILD, .user = u, .joined_ms = 1700000000000};
+        store_user_insert(&c, &u);
+        store_member_insert(&c, &m);
+    }
+    assert_int_equal(commit_run(&c, &ports), 0);
+    arena_done(&a);
+}
+
 void world_close(void)
 {
     token_registry_free(tokens);

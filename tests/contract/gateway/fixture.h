@@ -38,6 +38,9 @@ extern const char *world_redis_url, *world_amqp_url; /* NULL: embedded */
 void world_open(void);
 void world_close(void);
 
+/* More members of GUILD, ids from 100000 on: "zoe0", and all but each hundredth "member... with a long name". */
+void members_make(unsigned count);
+
 struct node {
     struct gateway *gateway;
     struct http_listener *listener;

@@ -11,31 +11,12 @@
 #define MEMBERS 12004 /* 13 chunks, more than a session that is not read is given ahead */
 #define CHUNKS  13
 
-static void members_make(void)
-{
-    struct arena a = {0};
-    struct commit c;
-
-    commit_init(&c, &a);
-    for (uint64_t i = 0; i < MEMBERS - 4; i++) {
-        struct user u = {.id = 100000 + i,
-                         .username = arena_printf(&a, "member%llu with a long name", (unsigned long long)i),
-                         .accent_color = -1,
-                         .created_ms = 1};
-        struct member m = {.guild_id = GUILD, .user = u, .joined_ms = 1700000000000};
-        store_user_insert(&c, &u);
-        store_member_insert(&c, &m);
-    }
-    assert_int_equal(commit_run(&c, &ports), 0);
-    arena_done(&a);
-}
-
 static struct node a, b;
 
 static void nodes_open(void)
 {
     world_open();
-    members_make();
+    members_make(MEMBERS - 4);
     node_options.limits = true;
     node_options.session_log = true;
     node_options.heartbeat_interval_ms = 600000;

@@ -212,25 +212,6 @@ static void identify_buckets(void)
 
 /* --- op 8 ------------------------------------------------------------------------------------------------------------
  */
-static void members_make(unsigned count)
-{
-    struct arena a = {0};
-    struct commit c;
-
-    commit_init(&c, &a);
-    for (uint64_t i = 0; i < count; i++) {
-        struct user u = {.id = 100000 + i,
-                         .username = arena_printf(&a, "%s%llu", i % 100 ? "member" : "zoe", (unsigned long long)i),
-                         .accent_color = -1,
-                         .created_ms = 1};
-        struct member m = {.guild_id = GUILD, .user = u, .joined_ms = 1700000000000};
-        store_user_insert(&c, &u);
-        store_member_insert(&c, &m);
-    }
-    assert_int_equal(commit_run(&c, &ports), 0);
-    arena_done(&a);
-}
-
 static int64_t count_at(const json_t *object, const char *key)
 {
     const json_t *v = json_object_get(object, key);

@@ -14,20 +14,6 @@
 struct gh_json;
 
 #define GH_ENTITY(e) struct gh_##e;
-#define GH_ID(x)
-#define GH_TEXT(x)
-#define GH_NUMBER(x)
-#define GH_KEEP(x)
-#define GH_REAL(x)
-#define GH_FLAG(x)
-#define GH_FLAG_AS(x, key)
-#define GH_HAS(x, e)
-#define GH_REF(x, e)
-#define GH_LIST_OF(x, e)
-#define GH_IDS(x)
-#define GH_TEXTS(x)
-#define GH_RAW(x)
-#define GH_END(e)
 #include <guildhall/entities.def>
 
 #define GH_ENTITY(e)       struct gh_##e {
