@@ -38,11 +38,17 @@ nodes_configure() {
     GATEWAY_0_URL=$ws://127.0.0.1:$GATEWAY_0_PORT/gateway
     GATEWAY_1_URL=$ws://127.0.0.1:$GATEWAY_1_PORT/gateway
     export PROXY_URL
-    # What `guildhall ctl` needs to find and ask the processes.
+}
+
+# For people: ctl.conf is all that `guildhall ctl` needs, bot.env all that a worker needs. DISCORD_TOKEN is set.
+nodes_tell() {
     (umask 077 && {
-        printf 'redis_url = %s\ncontrol_secret = %s\n' "$REDIS_URL" "$CONTROL_SECRET"
+        printf '%s = %s\n' database_url "$DATABASE_URL" redis_url "$REDIS_URL" amqp_url "$AMQP_URL" secret "$SECRET" \
+            control_secret "$CONTROL_SECRET" token "$DISCORD_TOKEN" upstream "$API_URL" proxy_url "$PROXY_URL"
         [ "$TLS" = off ] || printf 'upstream_ca = %s\n' "$(realpath -m "$data")/tls/ca.pem"
     } >"$data/ctl.conf")
+    (umask 077 && printf '%s=%s\n' DISCORD_TOKEN "$DISCORD_TOKEN" AMQP_URL "$AMQP_URL" REDIS_URL "$REDIS_URL" \
+        PROXY_URL "$PROXY_URL" >"$data/bot.env")
 }
 
 # node_command NAME: sets `command` and `health`, the base URL of its /readyz (empty: it has none).
