@@ -25,7 +25,7 @@ static bool fits(const struct interaction *ix, int64_t type)
 {
     bool typing = ix->type == INTERACTION_AUTOCOMPLETE;
 
-    switch (type) {
+    switch ((enum callback_type)type) {
     case CALLBACK_MESSAGE:
     case CALLBACK_DEFERRED_MESSAGE:
         return !typing;
@@ -36,9 +36,30 @@ static bool fits(const struct interaction *ix, int64_t type)
         return typing;
     case CALLBACK_MODAL:
         return !typing && ix->type != INTERACTION_MODAL_SUBMIT;
-    default:
-        return false; /* PONG answers a PING only, which comes to endpoints */
+    case CALLBACK_PONG:             /* answers a PING only, which comes to endpoints */
+    case CALLBACK_PREMIUM_REQUIRED: /* for apps with monetization; there is none here */
+    case CALLBACK_LAUNCH_ACTIVITY:
+        break;
     }
+    return false;
+}
+
+/* Says which types would do, as the original does. */
+static enum api_error type_read(struct api_ctx *x, const struct interaction *ix, int64_t *ret)
+{
+    struct buf b = BUF_INIT(128);
+
+    if (!form_i64(x, "type", FORM_REQUIRED, INT32_MIN, INT32_MAX, ret) || fits(ix, *ret))
+        return form_result(x);
+    if (*ret == CALLBACK_LAUNCH_ACTIVITY && ix->type != INTERACTION_AUTOCOMPLETE)
+        return API_ERROR_INVALID_ACTIVITY_ACTION; /* no application here is an Activity */
+    for (int type = CALLBACK_MESSAGE; type <= CALLBACK_MODAL; type++)
+        if (fits(ix, type))
+            buf_addf(&b, "%s%d", b.len ? ", " : "", type);
+    form_error(x, "type", "BASE_TYPE_CHOICES",
+               arena_printf(x->arena, "Value must be one of {%.*s}.", STR_ARG(buf_str(&b))).p);
+    buf_done(&b);
+    return form_result(x);
 }
 
 /* UNKNOWN_INTERACTION: too late. ALREADY_ACKNOWLEDGED. */
@@ -72,10 +93,12 @@ static void message_begin(struct api_ctx *x, struct answering *a)
                                   .type = ix->command_type > COMMAND_CHAT_INPUT ? MESSAGE_CONTEXT_MENU_COMMAND
                                                                                 : MESSAGE_CHAT_INPUT_COMMAND,
                                   .interaction_json = interaction_metadata(x, ix, 0)};
-    if (ix->source_id) {
+    uint64_t answered = ix->source_id ? ix->source_id : ix->command_type == COMMAND_MESSAGE ? ix->target_id : 0;
+    if (ix->source_id)
         a->message.type = MESSAGE_REPLY;
-        a->message.reference_id = ix->source_id;
-        a->message.reference_json = answer_reference(x, ix, ix->source_id);
+    if (answered) {
+        a->message.reference_id = answered;
+        a->message.reference_json = answer_reference(x, ix, answered);
     }
     a->answer.message_id = a->message.id;
     a->answer.ephemeral = flags & MESSAGE_EPHEMERAL;
@@ -154,6 +177,8 @@ static enum api_error callback_read(struct api_ctx *x, struct answering *a)
         a->extra = modal_read(x);
         return form_result(x);
     case CALLBACK_PONG:
+    case CALLBACK_PREMIUM_REQUIRED:
+    case CALLBACK_LAUNCH_ACTIVITY:
         break;
     }
     return form_result(x);
@@ -207,6 +232,8 @@ static enum api_error carry_out(struct api_ctx *x, struct answering *a)
         return API_OK;
     case CALLBACK_DEFERRED_UPDATE:
     case CALLBACK_PONG:
+    case CALLBACK_PREMIUM_REQUIRED:
+    case CALLBACK_LAUNCH_ACTIVITY:
         break;
     }
     return API_OK;
@@ -266,9 +293,7 @@ enum api_error interaction_answer(struct api_ctx *x, const struct interaction *i
     int64_t type = 0;
 
     a->ix = ix;
-    if (form_i64(x, "type", FORM_REQUIRED, 1, 12, &type) && !fits(ix, type))
-        form_error(x, "type", "BASE_TYPE_CHOICES", "This type does not answer such an interaction.");
-    enum api_error e = form_result(x);
+    enum api_error e = type_read(x, ix, &type);
     if (e == API_OK)
         e = time_check(x, ix);
     if (e == API_OK)

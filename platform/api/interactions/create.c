@@ -127,6 +127,8 @@ static enum api_error command_check(struct api_ctx *x, struct making *m)
 
     if (!context_fits(&m->cmd, m->access.is_dm))
         return API_ERROR_UNKNOWN_COMMAND;
+    if (m->cmd.type == COMMAND_USER && !(m->access.permissions & PERMISSION_SEND_MESSAGES))
+        return API_ERROR_MISSING_PERMISSIONS;
     if (is_restricted(&m->cmd) && !m->access.is_dm && !m->access.channel->nsfw)
         return API_ERROR_MISSING_ACCESS;
     if (m->ix.guild_id)
@@ -158,6 +160,21 @@ static enum api_error command_load(struct api_ctx *x, struct making *m)
     return form_result(x);
 }
 
+/* It is also told on the messages that answer. */
+static enum api_error target_user_read(struct api_ctx *x, struct making *m, uint64_t id)
+{
+    struct buf b = {0};
+    struct user u;
+    int r = store_user_get(x->ports->db, x->arena, id, &u);
+
+    if (r < 0)
+        return api_port_error(r, API_ERROR_UNKNOWN_USER);
+    user_write(&b, &u);
+    m->ix.target_json = payload_take(x->arena, &b);
+    resolve_want(m->resolver, OPTION_USER, id);
+    return API_OK;
+}
+
 static enum api_error target_read(struct api_ctx *x, struct making *m)
 {
     uint64_t id = 0;
@@ -166,10 +183,8 @@ static enum api_error target_read(struct api_ctx *x, struct making *m)
         return form_result(x);
     m->ix.target_id = id;
     jw_kid(&m->data, "target_id", id);
-    if (m->cmd.type == COMMAND_USER) {
-        resolve_want(m->resolver, OPTION_USER, id);
-        return API_OK;
-    }
+    if (m->cmd.type == COMMAND_USER)
+        return target_user_read(x, m, id);
     int r = answer_message_get(x, m->ix.channel_id, id, x->user_id, &m->message);
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_MESSAGE);
@@ -301,8 +316,11 @@ static enum api_error modal_use(struct api_ctx *x, struct making *m, json_t *mod
     m->resolver = resolver_new(x, &m->ix, &m->access, &m->bot);
     jw_obj(&m->data);
     jw_kstr(&m->data, "custom_id", custom_id);
-    modal_values_read(x, m->resolver, modal, &m->data);
-    enum api_error e = form_result(x);
+    enum api_error e = resolve_uploads(m->resolver);
+    if (e == API_OK) {
+        modal_values_read(x, m->resolver, modal, &m->data);
+        e = form_result(x);
+    }
     if (e == API_OK)
         e = resolve_write(m->resolver, &m->data);
     jw_obj_end(&m->data);
@@ -394,6 +412,7 @@ enum api_error interaction_create(struct api_ctx *x)
     }
     if (e == API_OK)
         e = send(x, m);
+    resolver_done(m->resolver);
     buf_done(&m->data);
     return e;
 }

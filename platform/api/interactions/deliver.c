@@ -182,8 +182,8 @@ void interaction_post(struct api_ctx *x, const struct interaction *ix, struct st
 
     d->api = x->api;
     d->ix = *ix;
-    struct str *const texts[] = {&d->ix.token,     &d->ix.nonce,       &d->ix.name,
-                                 &d->ix.user_json, &d->ix.owners_json, &d->ix.trigger_json};
+    struct str *const texts[] = {&d->ix.token,       &d->ix.nonce,       &d->ix.name,        &d->ix.user_json,
+                                 &d->ix.owners_json, &d->ix.target_json, &d->ix.trigger_json};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = arena_str(&d->arena, *texts[i]);
     d->url = arena_str(&d->arena, url);

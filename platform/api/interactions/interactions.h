@@ -25,6 +25,8 @@ enum callback_type {
     CALLBACK_UPDATE = 7,
     CALLBACK_AUTOCOMPLETE = 8,
     CALLBACK_MODAL = 9,
+    CALLBACK_PREMIUM_REQUIRED = 10,
+    CALLBACK_LAUNCH_ACTIVITY = 12,
 };
 
 struct interaction {
@@ -36,6 +38,7 @@ struct interaction {
     struct str name;         /* of a command, with its subcommands */
     struct str user_json;    /* the user object */
     struct str owners_json;  /* authorizing_integration_owners */
+    struct str target_json;  /* of a user command: the user it was used on; else none */
     struct str trigger_json; /* of a modal: interaction_metadata of what opened it; else none */
 };
 
@@ -104,6 +107,12 @@ struct str interaction_head(struct api_ctx *x, const struct interaction *ix);
 struct resolver;
 struct resolver *resolver_new(struct api_ctx *x, const struct interaction *ix, const struct api_access *access,
                               const struct member *bot);
+void resolver_done(struct resolver *r); /* NULL: nothing; the memory is the arena's */
+/* Stores the request's files, which values name by their index. MISSING_PERMISSIONS. */
+enum api_error resolve_uploads(struct resolver *r);
+/* The id (a new reference) of the file that v names; NULL, and the form says at `path` what is wrong. types: a list of
+ * file_types; NULL: any. */
+struct json_t *resolve_upload(struct resolver *r, struct json_t *types, struct json_t *v, const char *path);
 /* Reads x->body.options of the command and writes "options" into out (an open object). Errors go to the form. name: the
  * command's with its subcommands. partial: autocomplete, where what is required may be missing. */
 enum api_error resolve_options(struct resolver *r, const struct application_command *cmd, bool partial, struct buf *out,

@@ -107,6 +107,8 @@ struct str interaction_metadata(struct api_ctx *x, const struct interaction *ix,
         jw_kid(&b, "original_response_message_id", response_id);
     if (ix->type == INTERACTION_COMPONENT)
         jw_kid(&b, "interacted_message_id", ix->source_id);
+    if (ix->target_json.n)
+        jw_kraw(&b, "target_user", ix->target_json);
     if (ix->command_type == COMMAND_MESSAGE)
         jw_kid(&b, "target_message_id", ix->target_id);
     if (ix->trigger_json.n)

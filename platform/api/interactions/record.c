@@ -84,6 +84,7 @@ static struct str record_write(struct api_ctx *x, const struct interaction *ix)
     jw_kstr(&b, "name", ix->name);
     jw_kraw(&b, "user", ix->user_json);
     jw_kraw(&b, "owners", ix->owners_json);
+    jw_kraw(&b, "target_user", ix->target_json);
     jw_kraw(&b, "trigger", ix->trigger_json);
     jw_obj_end(&b);
     return payload_take(x->arena, &b);
@@ -140,6 +141,7 @@ static int record_read(struct api_ctx *x, struct str record, struct interaction 
                                 .nonce = raw_of(record, STR("nonce")),
                                 .user_json = raw_of(record, STR("user")),
                                 .owners_json = raw_of(record, STR("owners")),
+                                .target_json = raw_of(record, STR("target_user")),
                                 .trigger_json = raw_of(record, STR("trigger"))};
     json_decref(o);
     return 0;

@@ -44,6 +44,15 @@ struct resolver *resolver_new(struct api_ctx *x, const struct interaction *ix, c
     return r;
 }
 
+void resolver_done(struct resolver *r)
+{
+    if (!r)
+        return;
+    json_decref(r->uploads);
+    buf_done(&r->attachments);
+    buf_done(&r->path);
+}
+
 static void want(struct wanted *w, uint64_t id)
 {
     for (unsigned i = 0; i < w->count; i++)
@@ -159,19 +168,56 @@ static void entity_check(struct resolver *r, json_t *option, int type, json_t *v
         resolve_want(r, type, id);
 }
 
-/* The value names a file of the request by its index; it becomes the attachment's id. */
-static json_t *attachment_value(struct resolver *r, json_t *v)
+/* kind: image, video or audio. Source: "Reference: File Type Filtering". */
+static bool file_kind_fits(const char *kind, const char *end)
+{
+    static const struct {
+        const char *kind, *ends;
+    } known[] = {{"image", " .png .gif .jpg .jpeg .jfif .webp .avif "},
+                 {"video", " .mp4 .mov .qt .webm "},
+                 {"audio", " .mp3 .m4a .wav .ogg .opus .flac "}};
+    char word[40];
+
+    snprintf(word, sizeof word, " %.30s ", end);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].kind, kind) == 0)
+            return strcasestr(known[i].ends, word) != NULL;
+    return false;
+}
+
+/* file_types: by the name's end only. */
+static bool file_fits(json_t *types, json_t *attachment)
+{
+    const char *name = json_string_value(json_object_get(attachment, "filename")),
+               *end = name ? strrchr(name, '.') : "";
+    bool fits = !json_array_size(types);
+    json_t *v;
+    size_t i;
+
+    json_array_foreach(types, i, v)
+    {
+        const char *type = json_string_value(v);
+        fits |= type && end && (type[0] == '.' ? strcasecmp(type, end) == 0 : file_kind_fits(type, end));
+    }
+    return fits;
+}
+
+json_t *resolve_upload(struct resolver *r, json_t *types, json_t *v, const char *path)
 {
     int64_t index;
 
     if (json_value_i64(v, &index) < 0) {
-        form_error(r->x, "value", "NUMBER_TYPE_COERCE", "Value is not snowflake.");
+        form_error(r->x, path, "NUMBER_TYPE_COERCE", "Value is not snowflake.");
         return NULL;
     }
     for (unsigned i = 0; i < r->x->file_count; i++) {
         json_t *a = r->x->files[i].index == index ? json_array_get(r->uploads, i) : NULL;
         if (!a)
             continue;
+        if (!file_fits(types, a)) {
+            form_error(r->x, path, "ATTACHMENT_FILE_TYPE_INVALID", "A file of this type is not asked for.");
+            return NULL;
+        }
         char *text = json_dumps(a, JSON_COMPACT);
         const char *id = json_string_value(json_object_get(a, "id"));
         if (r->attachments.len)
@@ -180,7 +226,7 @@ static json_t *attachment_value(struct resolver *r, json_t *v)
         free(text);
         return json_incref(json_object_get(a, "id"));
     }
-    not_valid(r->x, "There is no such file.");
+    form_error(r->x, path, "APPLICATION_COMMAND_OPTION_VALUE_INVALID", "There is no such file.");
     return NULL;
 }
 
@@ -197,7 +243,7 @@ static json_t *value_read(struct resolver *r, json_t *option, int type, bool foc
     if (focused) /* what is being typed is text, whatever it will be */
         return json_is_string(v) || json_is_number(v) ? json_incref(v) : json_string("");
     if (type == OPTION_ATTACHMENT)
-        return attachment_value(r, v);
+        return resolve_upload(r, json_object_get(option, "file_types"), v, "value");
     if (type == OPTION_STRING)
         string_check(x, option, v);
     else if (type == OPTION_INTEGER || type == OPTION_NUMBER)
@@ -304,8 +350,7 @@ static void options_read(struct resolver *r, json_t *definitions, bool partial, 
     jw_arr_end(out);
 }
 
-/* Stores the request's files. */
-static enum api_error uploads_store(struct resolver *r)
+enum api_error resolve_uploads(struct resolver *r)
 {
     struct api_ctx *x = r->x;
     struct str stored;
@@ -342,14 +387,12 @@ enum api_error resolve_options(struct resolver *r, const struct application_comm
                                struct str *ret_name)
 {
     json_t *definition = json_loadb(cmd->definition_json.p, cmd->definition_json.n, 0, NULL);
-    enum api_error e = uploads_store(r);
+    enum api_error e = resolve_uploads(r);
 
     buf_add_str(&r->path, cmd->name);
     if (e == API_OK)
         top_read(r, json_object_get(definition, "options"), partial, out);
     json_decref(definition);
-    json_decref(r->uploads);
-    r->uploads = NULL;
     *ret_name = payload_take(r->x->arena, &r->path);
     return e;
 }
@@ -517,7 +560,6 @@ enum api_error resolve_write(struct resolver *r, struct buf *out)
         buf_add_str(out, buf_str(&r->attachments));
         jw_obj_end(out);
     }
-    buf_done(&r->attachments);
     if (open)
         jw_obj_end(out);
     return e;

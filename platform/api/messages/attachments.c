@@ -256,6 +256,119 @@ struct str attachments_in_embeds(struct api_ctx *x, uint64_t channel_id, struct 
     return embeds;
 }
 
+static const char *name_of(struct api_ctx *x, const struct api_file *f, json_t *list)
+{
+    json_t *entry = f->index >= 0 ? entry_of_file(list, f->index) : NULL;
+    const char *renamed = json_string_value(json_object_get(entry, "filename"));
+
+    return filename_clean(x->arena, renamed ? str_c(renamed) : f->filename).p;
+}
+
+/* The stored attachment of this cleaned name; borrowed. NULL. */
+static json_t *stored_find(json_t *stored, const char *name)
+{
+    json_t *a;
+    size_t i;
+
+    json_array_foreach(stored, i, a)
+    {
+        const char *own = json_string_value(json_object_get(a, "filename"));
+        if (own && strcmp(own, name) == 0)
+            return a;
+    }
+    return NULL;
+}
+
+bool attachment_named(struct api_ctx *x, json_t *list, struct str stored, struct str url)
+{
+    const char *name = attachment_reference(x->arena, url).p + strlen("attachment://");
+    json_t *kept = stored.n ? json_loadb(stored.p, stored.n, 0, NULL) : NULL;
+    bool found = stored_find(kept, name) != NULL;
+
+    for (unsigned i = 0; !found && i < x->file_count; i++)
+        found = strcmp(name_of(x, &x->files[i], list), name) == 0;
+    json_decref(kept);
+    return found;
+}
+
+/* --- in components ---------------------------------------------------------------------------------------------------
+ */
+struct showing {
+    struct api_ctx *x;
+    uint64_t channel_id;
+    json_t *stored;
+};
+
+static void own_show(struct showing *s, json_t *media, json_t *a)
+{
+    static const char *const keys[] = {"content_type", "width", "height"};
+
+    json_object_set_new(media, "url", json_string(attachment_url(s->x, s->channel_id, a).p));
+    json_object_set(media, "attachment_id", json_object_get(a, "id"));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (json_object_get(a, keys[i]))
+            json_object_set(media, keys[i], json_object_get(a, keys[i]));
+}
+
+/* Returns the attachment it is; NULL for a link to elsewhere. */
+static json_t *media_show(struct showing *s, json_t *media)
+{
+    struct str url = str_c(json_string_value(json_object_get(media, "url")));
+    json_t *a = NULL;
+
+    if (str_starts(url, STR("attachment://")))
+        a = stored_find(s->stored, attachment_reference(s->x->arena, url).p + strlen("attachment://"));
+    if (a)
+        own_show(s, media, a);
+    json_object_set(media, "proxy_url", json_object_get(media, "url"));
+    return a;
+}
+
+static void components_show(struct showing *s, json_t *list);
+
+static void component_show(struct showing *s, json_t *c)
+{
+    json_t *item, *file = json_object_get(c, "file");
+    size_t i;
+
+    if (json_is_object(json_object_get(c, "media")))
+        (void)media_show(s, json_object_get(c, "media"));
+    json_array_foreach(json_object_get(c, "items"), i, item)(void) media_show(s, json_object_get(item, "media"));
+    if (json_is_object(file)) {
+        json_t *a = media_show(s, file);
+        json_object_set(c, "name", a ? json_object_get(a, "filename") : json_object_get(file, "url"));
+        if (a)
+            json_object_set(c, "size", json_object_get(a, "size"));
+    }
+    if (json_is_object(json_object_get(c, "accessory")))
+        component_show(s, json_object_get(c, "accessory"));
+    components_show(s, json_object_get(c, "components"));
+}
+
+static void components_show(struct showing *s, json_t *list)
+{
+    json_t *c;
+    size_t i;
+
+    json_array_foreach(list, i, c) component_show(s, c);
+}
+
+struct str attachments_in_components(struct api_ctx *x, uint64_t channel_id, struct str stored, struct str components)
+{
+    /* only media have links of the form {"url":...} */
+    if (!components.n || !memmem(components.p, components.n, "{\"url\":", 7))
+        return components;
+    struct showing s = {x, channel_id, stored.n ? json_loadb(stored.p, stored.n, 0, NULL) : NULL};
+    json_t *list = json_loadb(components.p, components.n, 0, NULL);
+    components_show(&s, list);
+    char *text = json_dumps(list, JSON_COMPACT);
+    struct str out = text ? arena_str(x->arena, str_c(text)) : components;
+    free(text);
+    json_decref(list);
+    json_decref(s.stored);
+    return out;
+}
+
 void attachments_delete(struct api_ctx *x, const struct message *m)
 {
     json_t *list = m->attachments_json.n ? json_loadb(m->attachments_json.p, m->attachments_json.n, 0, NULL) : NULL;

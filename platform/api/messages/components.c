@@ -1,27 +1,13 @@
 /* Components: which may stand where, and what each must say. They are kept as they came, with ids for those that had
  * none. Loop thread; no I/O. Source: "Component Reference", whose limits these are. */
-#include "platform/api/messages/components.h"
+#include "platform/api/messages/components_private.h"
 
 #include "platform/api/form.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define IDS_MAX 64
-
 enum place { IN_TOP, IN_ROW, IN_SECTION, IN_ACCESSORY, IN_CONTAINER, IN_LABEL };
-
-struct checker {
-    struct api_ctx *x;
-    enum components_kind kind;
-    unsigned count;
-    size_t text_chars;
-    struct str custom_ids[IDS_MAX];
-    unsigned custom_id_count;
-    int64_t ids[IDS_MAX];
-    unsigned id_count;
-};
 
 #define BIT(type) (1u << (type))
 #define SELECTS                                                                                                        \
@@ -66,143 +52,13 @@ static void type_error(struct api_ctx *x, uint32_t allowed)
     form_error(x, "", "UNION_TYPE_CHOICES", text);
 }
 
-static void custom_id_read(struct checker *k)
-{
-    struct str id;
-
-    if (!form_str(k->x, "custom_id", FORM_REQUIRED, 1, 100, &id))
-        return;
-    for (unsigned i = 0; i < k->custom_id_count; i++)
-        if (str_eq(k->custom_ids[i], id)) {
-            form_error(k->x, "custom_id", "COMPONENT_CUSTOM_ID_DUPLICATED", "Component custom id cannot be duplicated");
-            return;
-        }
-    if (k->custom_id_count < IDS_MAX)
-        k->custom_ids[k->custom_id_count++] = id;
-}
-
-static void optional_text(struct api_ctx *x, const char *key, unsigned max)
-{
-    struct str s;
-
-    (void)form_str(x, key, FORM_NULLABLE, 0, max, &s);
-}
-
-static void flag(struct api_ctx *x, const char *key)
-{
-    bool b;
-
-    (void)form_bool(x, key, FORM_NULLABLE, &b);
-}
-
-/* --- buttons, selects, inputs ----------------------------------------------------------------------------------------
- */
-static void not_together(struct api_ctx *x, const char *key)
-{
-    if (form_has(x, key) && !form_is_null(x, key))
-        form_error(x, key, "BUTTON_COMPONENT_FIELD_INVALID", "A button of this style cannot have this field");
-}
-
-static void button_check(struct checker *k)
-{
-    struct api_ctx *x = k->x;
-    int64_t style = 0;
-    struct str s;
-    uint64_t id;
-
-    (void)form_i64(x, "style", FORM_REQUIRED, 1, 6, &style);
-    optional_text(x, "label", 80);
-    (void)form_object(x, "emoji", FORM_NULLABLE);
-    flag(x, "disabled");
-    if (style == 5) {
-        (void)form_str(x, "url", FORM_REQUIRED, 1, 512, &s);
-        not_together(x, "custom_id");
-    } else if (style == 6) {
-        (void)form_id(x, "sku_id", FORM_REQUIRED, &id);
-        not_together(x, "custom_id");
-        not_together(x, "label");
-        not_together(x, "url");
-    } else if (style) {
-        custom_id_read(k);
-        not_together(x, "url");
-    }
-    json_t *label = json_object_get(x->body, "label"), *emoji = json_object_get(x->body, "emoji");
-    if (style && style != 6 && !json_string_length(label) && !json_is_object(emoji))
-        form_error(x, "", "BUTTON_COMPONENT_LABEL_OR_EMOJI_REQUIRED", "A button must have a label or an emoji");
-}
-
-static void options_check(struct api_ctx *x)
-{
-    json_t *list = form_array(x, "options", FORM_REQUIRED, 25), *o;
-    size_t i, k;
-
-    if (list && !json_array_size(list))
-        form_error(x, "options", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 25 in length.");
-    json_array_foreach(list, i, o)
-    {
-        struct str s;
-        struct form_scope before = form_enter(x, o, "options.%zu", i);
-        (void)form_str(x, "label", FORM_REQUIRED, 1, 100, &s);
-        (void)form_str(x, "value", FORM_REQUIRED, 1, 100, &s);
-        optional_text(x, "description", 100);
-        flag(x, "default");
-        for (k = 0; k < i; k++)
-            if (json_equal(json_object_get(o, "value"), json_object_get(json_array_get(list, k), "value")))
-                form_error(x, "value", "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED",
-                           "The specified option value is already used");
-        form_leave(x, before);
-    }
-}
-
-static void select_check(struct checker *k, int64_t type)
-{
-    struct api_ctx *x = k->x;
-    int64_t min = 1, max = 1;
-
-    custom_id_read(k);
-    optional_text(x, "placeholder", 150);
-    flag(x, "disabled");
-    flag(x, "required");
-    if (form_has(x, "min_values") && !form_is_null(x, "min_values"))
-        (void)form_i64(x, "min_values", FORM_OPTIONAL, 0, 25, &min);
-    if (form_has(x, "max_values") && !form_is_null(x, "max_values"))
-        (void)form_i64(x, "max_values", FORM_OPTIONAL, 1, 25, &max);
-    if (min > max)
-        form_error(x, "min_values", "SELECT_COMPONENT_MIN_MAX_INVALID", "min_values must not be above max_values");
-    if (type == COMPONENT_STRING_SELECT)
-        options_check(x);
-    else if (type == COMPONENT_CHANNEL_SELECT)
-        (void)form_array(x, "channel_types", FORM_NULLABLE, 32);
-    (void)form_array(x, "default_values", FORM_NULLABLE, 25);
-}
-
-static void input_check(struct checker *k)
-{
-    struct api_ctx *x = k->x;
-    int64_t n, min = 0, max = 4000;
-    struct str s;
-
-    custom_id_read(k);
-    (void)form_i64(x, "style", FORM_REQUIRED, 1, 2, &n);
-    if (form_has(x, "label") && !form_is_null(x, "label"))
-        (void)form_str(x, "label", FORM_OPTIONAL, 1, 45, &s);
-    if (form_has(x, "min_length") && !form_is_null(x, "min_length"))
-        (void)form_i64(x, "min_length", FORM_OPTIONAL, 0, 4000, &min);
-    if (form_has(x, "max_length") && !form_is_null(x, "max_length"))
-        (void)form_i64(x, "max_length", FORM_OPTIONAL, 1, 4000, &max);
-    if (min > max)
-        form_error(x, "min_length", "TEXT_INPUT_COMPONENT_MIN_MAX_INVALID", "min_length must not be above max_length");
-    flag(x, "required");
-    optional_text(x, "value", 4000);
-    optional_text(x, "placeholder", 100);
-}
-
 /* --- what holds others
  * ------------------------------------------------------------------------------------------------
  */
-static void component_check(struct checker *k, json_t *c, enum place place);
+static void component_check(struct component_checker *k, json_t *c, enum place place);
 
-static json_t *children_check(struct checker *k, const char *key, enum place place, unsigned min, unsigned max)
+static json_t *children_check(struct component_checker *k, const char *key, enum place place, unsigned min,
+                              unsigned max)
 {
     struct api_ctx *x = k->x;
     json_t *list = form_array(x, key, FORM_REQUIRED, max), *c;
@@ -220,7 +76,7 @@ static json_t *children_check(struct checker *k, const char *key, enum place pla
     return list;
 }
 
-static void child_check(struct checker *k, const char *key, enum place place)
+static void child_check(struct component_checker *k, const char *key, enum place place)
 {
     json_t *c = form_object(k->x, key, FORM_REQUIRED);
 
@@ -232,7 +88,7 @@ static void child_check(struct checker *k, const char *key, enum place place)
 }
 
 /* Five buttons, or one of anything else. */
-static void row_check(struct checker *k)
+static void row_check(struct component_checker *k)
 {
     json_t *list = children_check(k, "components", IN_ROW, 1, 5), *c;
     size_t i;
@@ -245,108 +101,68 @@ static void row_check(struct checker *k)
     }
 }
 
-static void media_check(struct api_ctx *x, const char *key)
-{
-    json_t *media = form_object(x, key, FORM_REQUIRED);
-    struct str s;
-
-    if (!media)
-        return;
-    struct form_scope before = form_enter(x, media, "%s", key);
-    (void)form_str(x, "url", FORM_REQUIRED, 1, 2048, &s);
-    form_leave(x, before);
-}
-
-static void gallery_check(struct api_ctx *x)
-{
-    json_t *items = form_array(x, "items", FORM_REQUIRED, 10), *item;
-    size_t i;
-
-    if (items && !json_array_size(items))
-        form_error(x, "items", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 10 in length.");
-    json_array_foreach(items, i, item)
-    {
-        struct form_scope before = form_enter(x, item, "items.%zu", i);
-        media_check(x, "media");
-        form_leave(x, before);
-    }
-}
-
-static void text_check(struct checker *k)
-{
-    struct str s;
-
-    if (form_str(k->x, "content", FORM_REQUIRED, 1, 4000, &s))
-        k->text_chars += (size_t)utf8_count(s);
-}
-
-static void label_check(struct checker *k)
+static void label_check(struct component_checker *k)
 {
     struct str s;
 
     (void)form_str(k->x, "label", FORM_REQUIRED, 1, 45, &s);
-    optional_text(k->x, "description", 100);
+    component_text(k->x, "description", 100);
     child_check(k, "component", IN_LABEL);
 }
 
-static void content_check(struct checker *k, int64_t type)
+static void container_check(struct component_checker *k)
 {
-    switch ((enum component_type)type) {
+    int64_t color;
+
+    (void)children_check(k, "components", IN_CONTAINER, 1, 40);
+    (void)form_i64(k->x, "accent_color", FORM_NULLABLE, 0, 0xFFFFFF, &color);
+    component_flag(k->x, "spoiler");
+}
+
+static void content_check(struct component_checker *k, int64_t type)
+{
+    switch (type) {
     case COMPONENT_ROW:
         row_check(k);
-        break;
-    case COMPONENT_BUTTON:
-        button_check(k);
-        break;
-    case COMPONENT_TEXT_INPUT:
-        input_check(k);
-        break;
-    case COMPONENT_STRING_SELECT:
-    case COMPONENT_USER_SELECT:
-    case COMPONENT_ROLE_SELECT:
-    case COMPONENT_MENTIONABLE_SELECT:
-    case COMPONENT_CHANNEL_SELECT:
-        select_check(k, type);
         break;
     case COMPONENT_SECTION:
         (void)children_check(k, "components", IN_SECTION, 1, 3);
         child_check(k, "accessory", IN_ACCESSORY);
         break;
-    case COMPONENT_TEXT:
-        text_check(k);
-        break;
-    case COMPONENT_THUMBNAIL:
-        media_check(k->x, "media");
-        break;
-    case COMPONENT_GALLERY:
-        gallery_check(k->x);
-        break;
-    case COMPONENT_FILE:
-        media_check(k->x, "file");
-        break;
-    case COMPONENT_SEPARATOR:
-        break;
     case COMPONENT_CONTAINER:
-        (void)children_check(k, "components", IN_CONTAINER, 1, 40);
+        container_check(k);
         break;
     case COMPONENT_LABEL:
         label_check(k);
         break;
-    case COMPONENT_FILE_UPLOAD:
-    case COMPONENT_RADIO_GROUP:
-    case COMPONENT_CHECKBOX_GROUP:
-    case COMPONENT_CHECKBOX:
-        custom_id_read(k);
+    default:
+        component_fields_check(k, type);
         break;
     }
 }
 
-static void component_check(struct checker *k, json_t *c, enum place place)
+/* 0 is none; a component without one gets a number that no other has. */
+static void id_read(struct component_checker *k)
+{
+    int64_t id = 0;
+
+    if (!form_i64(k->x, "id", FORM_NULLABLE, 0, INT32_MAX, &id) || !id)
+        return;
+    for (unsigned i = 0; i < k->id_count; i++)
+        if (k->ids[i] == id) {
+            form_error(k->x, "id", "COMPONENT_ID_DUPLICATED", "Component id cannot be duplicated");
+            return;
+        }
+    if (k->id_count < COMPONENT_IDS_MAX)
+        k->ids[k->id_count++] = id;
+}
+
+static void component_check(struct component_checker *k, json_t *c, enum place place)
 {
     struct api_ctx *x = k->x;
     uint32_t allowed = allowed_in(place, k->kind);
     json_t *type = json_object_get(c, "type");
-    int64_t t = json_integer_value(type), id = 0;
+    int64_t t = json_integer_value(type);
 
     k->count++;
     if (!json_is_object(c)) {
@@ -357,15 +173,14 @@ static void component_check(struct checker *k, json_t *c, enum place place)
         type_error(x, allowed);
         return;
     }
-    if (form_i64(x, "id", FORM_NULLABLE, 0, INT32_MAX, &id) && id && k->id_count < IDS_MAX)
-        k->ids[k->id_count++] = id;
+    id_read(k);
     content_check(k, t);
 }
 
 /* --- ids
  * ---------------------------------------------------------------------------------------------------------------
  */
-static int64_t next_id(const struct checker *k, int64_t *last)
+static int64_t next_id(const struct component_checker *k, int64_t *last)
 {
     for (bool taken = true; taken;) {
         taken = false;
@@ -376,10 +191,35 @@ static int64_t next_id(const struct checker *k, int64_t *last)
     return *last;
 }
 
-static void number(const struct checker *k, json_t *c, int64_t *last)
+/* Of media only the URL is the sender's; the rest is found whenever it is written. */
+static void media_strip(json_t *holder, const char *key)
+{
+    json_t *media = json_object_get(holder, key);
+
+    if (json_is_object(media))
+        json_object_set_new(holder, key, json_pack("{s:O}", "url", json_object_get(media, "url")));
+}
+
+static void strip(json_t *c)
+{
+    json_t *item;
+    size_t i;
+
+    media_strip(c, "media");
+    media_strip(c, "file");
+    json_array_foreach(json_object_get(c, "items"), i, item) media_strip(item, "media");
+    if (json_object_get(c, "file")) {
+        json_object_del(c, "name");
+        json_object_del(c, "size");
+    }
+}
+
+static void number(const struct component_checker *k, json_t *c, int64_t *last)
 {
     json_t *child;
     size_t i;
+
+    strip(c);
 
     if (json_integer_value(json_object_get(c, "id")) == 0)
         json_object_set_new(c, "id", json_integer(next_id(k, last)));
@@ -390,9 +230,10 @@ static void number(const struct checker *k, json_t *c, int64_t *last)
         number(k, json_object_get(c, "component"), last);
 }
 
-struct str components_read(struct api_ctx *x, enum components_kind kind)
+struct str components_read(struct api_ctx *x, enum components_kind kind, struct str attachments)
 {
-    struct checker k = {.x = x, .kind = kind};
+    struct component_checker k = {
+        .x = x, .kind = kind, .stored = attachments, .attachments = json_object_get(x->body, "attachments")};
     json_t *given = json_object_get(x->body, "components"), *c;
     int64_t last = 0;
     size_t i;
@@ -416,5 +257,32 @@ struct str components_read(struct api_ctx *x, enum components_kind kind)
     struct str s = text ? arena_str(x->arena, str_c(text)) : STR_NONE;
     free(text);
     json_decref(list);
+    return s;
+}
+
+static void texts_add(json_t *list, struct buf *out)
+{
+    json_t *c;
+    size_t i;
+
+    json_array_foreach(list, i, c)
+    {
+        if (json_integer_value(json_object_get(c, "type")) == COMPONENT_TEXT) {
+            buf_adds(out, json_string_value(json_object_get(c, "content")));
+            buf_addc(out, '\n');
+        }
+        texts_add(json_object_get(c, "components"), out);
+    }
+}
+
+struct str components_text(struct arena *a, struct str components)
+{
+    json_t *list = components.n ? json_loadb(components.p, components.n, 0, NULL) : NULL;
+    struct buf b = {0};
+
+    texts_add(list, &b);
+    json_decref(list);
+    struct str s = arena_str(a, buf_str(&b));
+    buf_done(&b);
     return s;
 }

@@ -33,5 +33,10 @@ enum components_kind {
     COMPONENTS_MODAL,
 };
 
-/* x->body.components in the form they are kept and answered; STR_NONE when there are none. Errors go to the form. */
-struct str components_read(struct api_ctx *x, enum components_kind kind);
+/* x->body.components in the form they are kept; STR_NONE when there are none. Errors go to the form. attachments: what
+ * the message has already, in its stored form; components may show these and the request's files. */
+struct str components_read(struct api_ctx *x, enum components_kind kind, struct str attachments);
+/* What their text displays say, one a line. */
+struct str components_text(struct arena *a, struct str components);
+/* A list of "image", "video", "audio" and extensions (".pdf"), at most 10; false: it is wrong, and the form says so. */
+bool file_types_check(struct api_ctx *x, const char *key);

@@ -149,12 +149,13 @@ static enum api_error mentions_read(struct api_ctx *x, const struct api_access *
 {
     struct allowed a = allowed_read(x);
     struct found *f = ARENA_NEW(x->arena, struct found);
-    if (m->content.n)
-        content_scan(m->content, &a, access, f);
+    struct str said = m->flags & MESSAGE_COMPONENTS_V2 ? components_text(x->arena, m->components_json) : m->content;
+    if (said.n)
+        content_scan(said, &a, access, f);
     if (replied_author && a.replied_user)
         found_add(f->users, &f->user_count, replied_author);
-    m->mention_everyone = m->content.n && a.everyone && !access->is_dm &&
-                          (access->permissions & PERMISSION_MENTION_EVERYONE) && names_everyone(m->content);
+    m->mention_everyone = said.n && a.everyone && !access->is_dm &&
+                          (access->permissions & PERMISSION_MENTION_EVERYONE) && names_everyone(said);
     m->mention_roles = f->roles;
     m->mention_role_count = f->role_count;
 
@@ -187,14 +188,16 @@ enum api_error message_content_read(struct api_ctx *x, const struct api_access *
     }
     /* Only applications send components; a person's are left out, as by the original. */
     if (form_has(x, "components") && x->is_bot)
-        m->components_json = components_read(x, m->flags & MESSAGE_COMPONENTS_V2 ? COMPONENTS_V2 : COMPONENTS_LEGACY);
+        m->components_json = components_read(x, m->flags & MESSAGE_COMPONENTS_V2 ? COMPONENTS_V2 : COMPONENTS_LEGACY,
+                                             m->attachments_json);
     if (m->flags & MESSAGE_COMPONENTS_V2 && (m->content.n || m->embeds_json.n))
         form_error(x, m->content.n ? "content" : "embeds", "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2",
                    "This field cannot be used together with MessageFlags.IS_COMPONENTS_V2");
     if (!(access->permissions & PERMISSION_EMBED_LINKS))
         m->embeds_json = STR_NONE;
     /* An edit that leaves the text alone leaves its mentions alone. */
-    if (m->mentions && !form_has(x, "content") && !form_has(x, "allowed_mentions"))
+    if (m->mentions && !form_has(x, "content") && !form_has(x, "allowed_mentions") &&
+        !(m->flags & MESSAGE_COMPONENTS_V2 && form_has(x, "components")))
         return API_OK;
     return mentions_read(x, access, replied_author, m);
 }

@@ -96,6 +96,11 @@ enum api_error attachments_read(struct api_ctx *x, uint64_t channel_id, struct s
 void attachments_write(struct api_ctx *x, struct buf *b, uint64_t channel_id, struct str stored);
 /* A stored "attachment://NAME" of an embed, NAME as file names are kept. */
 struct str attachment_reference(struct arena *a, struct str url);
+/* Whether "attachment://NAME" is a file of the request, as `list` (the body's `attachments`; NULL) names them, or one
+ * of `stored`. */
+bool attachment_named(struct api_ctx *x, struct json_t *list, struct str stored, struct str url);
+/* Components (stored form) with their media as they are answered: links, type and size of the message's own. */
+struct str attachments_in_components(struct api_ctx *x, uint64_t channel_id, struct str stored, struct str components);
 /* `embeds` (stored form) with what refers to the message's own attachments turned into links. */
 struct str attachments_in_embeds(struct api_ctx *x, uint64_t channel_id, struct str stored, struct str embeds);
 /* GET /attachments/{channel}/{attachment}/{filename}: checks the signature and answers the file. */

@@ -188,7 +188,8 @@ static void message_write_own(struct api_ctx *x, struct buf *b, const struct mes
     jw_kraw(b, "embeds",
             suppressed ? STR("[]")
                        : array_or_empty(attachments_in_embeds(x, m->channel_id, m->attachments_json, m->embeds_json)));
-    jw_kraw(b, "components", array_or_empty(m->components_json));
+    jw_kraw(b, "components",
+            array_or_empty(attachments_in_components(x, m->channel_id, m->attachments_json, m->components_json)));
     jw_kbool(b, "pinned", m->pinned);
     jw_ki64(b, "flags", m->flags);
     if (p->with_nonce && m->nonce.p && m->nonce_is_number)
@@ -206,7 +207,7 @@ static void message_write_own(struct api_ctx *x, struct buf *b, const struct mes
 
 static void referenced_write(struct api_ctx *x, struct buf *b, const struct message_page *p, const struct message *m)
 {
-    if (m->type != MESSAGE_REPLY)
+    if (m->type != MESSAGE_REPLY && !(m->type == MESSAGE_CONTEXT_MENU_COMMAND && m->reference_id))
         return;
     const struct message *ref = map_get(&p->references, m->reference_id);
     jw_key(b, "referenced_message");

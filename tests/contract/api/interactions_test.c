@@ -1,101 +1,8 @@
 /* Interactions over HTTP: a person uses a command, its bot hears of it and answers in every way there is; what the
  * person hears; who may not. */
-#include "tests/contract/api/fixture.h"
+#include "tests/contract/api/interactions_fixture.h"
 
-#include <sodium.h>
 #include <stdio.h>
-
-#define U(v) (unsigned long long)(v)
-
-static struct person alice, bob, carol, bot;
-static uint64_t guild, general, role, ping, ping_version;
-static char token[512], webhook[600];
-static uint64_t interaction;
-
-static uint64_t command_new(const char *json)
-{
-    expect_int(call(bot.token, "POST", json, "/applications/%llu/commands", U(bot.id)), 201);
-    ping_version = id_at("version");
-    return id_at("id");
-}
-
-/* alice's guild with her bot, bob and a role in it. */
-static void start(bool limits)
-{
-    api_start(limits);
-    alice = person_new("alice");
-    bob = person_new("bob");
-    carol = person_new("carol");
-    bot = bot_new(&alice, "pingbot");
-    guild = guild_new(&alice, "Demo");
-    general = guild_channel(guild, "general");
-    guild_enter(guild, &alice, &bob);
-    bot_enter(guild, &alice, &bot);
-    role = role_new(&alice, guild, "{\"name\":\"crew\"}");
-    ping = command_new("{\"name\":\"ping\",\"description\":\"says pong\"}");
-    watch(guild);
-    watch(bob.id);
-    events_clear();
-}
-
-static int use(const struct person *who, int type, const char *data)
-{
-    char json[2048];
-
-    snprintf(
-        json, sizeof json,
-        "{\"type\":%d,\"application_id\":\"%llu\",\"guild_id\":\"%llu\",\"channel_id\":\"%llu\",\"session_id\":\"s\","
-        "\"nonce\":\"77\",\"data\":%s}",
-        type, U(bot.id), U(guild), U(general), data);
-    return call(who->token, "POST", json, "/interactions");
-}
-
-static int use_command(const struct person *who, uint64_t id, const char *more)
-{
-    char data[1024];
-
-    snprintf(data, sizeof data, "{\"id\":\"%llu\",\"name\":\"any\"%s}", U(id), more);
-    return use(who, 2, data);
-}
-
-/* The i-th INTERACTION_CREATE that has a token: the bot's. Keeps its id and token. */
-static json_t *heard(void)
-{
-    json_t *e = NULL;
-
-    for (unsigned i = 0; (e = event_at(EVENT_INTERACTION_CREATE, i)); i++)
-        if (json_object_get(e, "token"))
-            break;
-    expect_true(e != NULL);
-    snprintf(token, sizeof token, "%s", e ? json_string_value(json_object_get(e, "token")) : "");
-    snprintf(webhook, sizeof webhook, "/webhooks/%llu/%s", U(bot.id), token);
-    interaction = 0;
-    (void)snowflake_parse(str_c(e ? json_string_value(json_object_get(e, "id")) : ""), &interaction);
-    return e;
-}
-
-/* Of an event's or answer's tree. */
-static json_t *in(json_t *v, const char *path)
-{
-    json_t *kept = body;
-
-    body = v;
-    v = node_at(path);
-    body = kept;
-    return v;
-}
-
-static const char *text_in(json_t *v, const char *path)
-{
-    const char *s = json_string_value(in(v, path));
-
-    return s ? s : "(none)";
-}
-
-static int respond(const char *json, const char *query)
-{
-    return call(NULL, "POST", json, "/interactions/%llu/%s/callback%s", U(interaction), token, query);
-}
 
 static void says_pong(void)
 {
@@ -303,6 +210,7 @@ static void knows_subcommands_and_menus(void)
     expect_text(str_c(text_in(heard(), path)), "alice");
     expect_int(respond("{\"type\":4,\"data\":{\"content\":\"five\"}}", "?with_response=true"), 200);
     expect_int((int)int_at("resource.message.type"), 23);
+    expect_text(str_c(text_at("resource.message.interaction_metadata.target_user.username")), "alice");
     expect_int(call(alice.token, "POST", "{\"content\":\"wise words\"}", "/channels/%llu/messages", U(general)), 200);
     uint64_t message = id_at("id");
     events_clear();
@@ -310,6 +218,9 @@ static void knows_subcommands_and_menus(void)
     expect_int(use_command(&bob, on_message, more), 204);
     snprintf(path, sizeof path, "data.resolved.messages.%llu.content", U(message));
     expect_text(str_c(text_in(heard(), path)), "wise words");
+    expect_int(respond("{\"type\":4,\"data\":{\"content\":\"so wise\"}}", "?with_response=true"), 200);
+    expect_true(id_at("resource.message.message_reference.message_id") == message);
+    expect_text(str_c(text_at("resource.message.referenced_message.content")), "wise words");
     expect_int(use_command(&bob, on_message, ",\"target_id\":\"4711\""), 404);
     expect_int(code(), 10008);
 }
@@ -335,123 +246,6 @@ static void suggests(void)
     e = event_at(EVENT_APPLICATION_COMMAND_AUTOCOMPLETE_RESPONSE, 0);
     expect_text(str_c(text_in(e, "choices.0.name")), "four");
     expect_text(str_c(text_in(e, "nonce")), "77");
-}
-
-/* A message of the bot's with a button and a select. */
-static uint64_t panel_new(void)
-{
-    expect_int(call(bot.token, "POST",
-                    "{\"content\":\"panel\",\"components\":[{\"type\":1,\"components\":["
-                    "{\"type\":2,\"style\":1,\"label\":\"Go\",\"custom_id\":\"go\"},"
-                    "{\"type\":2,\"style\":2,\"label\":\"Off\",\"custom_id\":\"off\",\"disabled\":true}]},"
-                    "{\"type\":1,\"components\":[{\"type\":5,\"custom_id\":\"who\",\"max_values\":2}]}]}",
-                    "/channels/%llu/messages", U(general)),
-               200);
-    expect_true(int_at("components.0.id") == 1 && int_at("components.0.components.1.id") == 3);
-    return id_at("id");
-}
-
-static int press(const struct person *who, uint64_t message, const char *data)
-{
-    char json[1024];
-
-    snprintf(
-        json, sizeof json,
-        "{\"type\":3,\"application_id\":\"%llu\",\"guild_id\":\"%llu\",\"channel_id\":\"%llu\",\"message_id\":\"%llu\","
-        "\"data\":%s}",
-        U(bot.id), U(guild), U(general), U(message), data);
-    events_clear();
-    return call(who->token, "POST", json, "/interactions");
-}
-
-static void uses_components(void)
-{
-    char data[256], path[96];
-
-    events_clear();
-    uint64_t panel = panel_new();
-    expect_int(press(&bob, panel, "{\"component_type\":2,\"custom_id\":\"go\"}"), 204);
-    json_t *e = heard();
-    expect_true(json_integer_value(in(e, "type")) == 3 && json_integer_value(in(e, "data.component_type")) == 2);
-    expect_text(str_c(text_in(e, "message.content")), "panel");
-    expect_int(respond("{\"type\":6}", ""), 204);
-    expect_int(call(NULL, "PATCH", "{\"content\":\"changed\"}", "%s/messages/@original", webhook), 200);
-    expect_true(id_at("id") == panel && json_array_size(node_at("components")) == 2);
-    expect_int(call(NULL, "POST", "{\"content\":\"more\",\"flags\":64}", "%s", webhook), 200);
-    expect_true(int_at("flags") == 64 && id_at("interaction_metadata.interacted_message_id") == panel);
-
-    snprintf(data, sizeof data, "{\"component_type\":5,\"custom_id\":\"who\",\"values\":[\"%llu\"]}", U(alice.id));
-    expect_int(press(&bob, panel, data), 204);
-    e = heard();
-    snprintf(path, sizeof path, "data.resolved.users.%llu.username", U(alice.id));
-    expect_text(str_c(text_in(e, path)), "alice");
-    expect_int(respond("{\"type\":4,\"data\":{\"content\":\"picked\"}}", "?with_response=true"), 200);
-    expect_true(int_at("resource.message.type") == 19 &&
-                id_at("resource.message.message_reference.message_id") == panel);
-
-    expect_int(press(&bob, panel, "{\"component_type\":2,\"custom_id\":\"off\"}"), 400);
-    expect_int(press(&bob, panel, "{\"component_type\":2,\"custom_id\":\"none\"}"), 400);
-    expect_text(str_c(text_at("errors.data._errors.0.code")), "COMPONENT_VALIDATION_FAILED");
-    expect_int(press(&bob, panel, "{\"component_type\":5,\"custom_id\":\"who\",\"values\":[]}"), 400);
-    expect_int(press(&bob, 4711, "{\"component_type\":2,\"custom_id\":\"go\"}"), 404);
-    expect_int(press(&carol, panel, "{\"component_type\":2,\"custom_id\":\"go\"}"), 403);
-    /* a command is no component */
-    events_clear();
-    expect_int(use_command(&bob, ping, ""), 204);
-    (void)heard();
-    expect_int(respond("{\"type\":7,\"data\":{\"content\":\"x\"}}", ""), 400);
-    expect_text(str_c(text_at("errors.type._errors.0.code")), "BASE_TYPE_CHOICES");
-}
-
-#define MODAL                                                                                                          \
-    "{\"type\":9,\"data\":{\"custom_id\":\"form\",\"title\":\"A form\",\"components\":[{\"type\":1,\"components\":["   \
-    "{\"type\":4,\"custom_id\":\"name\",\"style\":1,\"label\":\"Name\",\"min_length\":2}]},"                           \
-    "{\"type\":18,\"label\":\"Which\",\"component\":{\"type\":3,\"custom_id\":\"pick\",\"options\":["                  \
-    "{\"label\":\"A\",\"value\":\"a\"},{\"label\":\"B\",\"value\":\"b\"}]}}]}}"
-
-static int submit(const char *name, const char *pick)
-{
-    char data[512];
-
-    snprintf(
-        data, sizeof data,
-        "{\"id\":\"%llu\",\"custom_id\":\"form\",\"components\":[{\"type\":1,\"components\":[{\"type\":4,\"custom_id\":"
-        "\"name\",\"value\":\"%s\"}]},{\"type\":18,\"component\":{\"type\":3,\"custom_id\":\"pick\",\"values\":[\"%s\"]"
-        "}}]}",
-        U(interaction), name, pick);
-    return use(&bob, 5, data);
-}
-
-static void asks_in_a_modal(void)
-{
-    events_clear();
-    uint64_t panel = panel_new();
-    expect_int(press(&bob, panel, "{\"component_type\":2,\"custom_id\":\"go\"}"), 204);
-    (void)heard();
-    uint64_t opener = interaction;
-    expect_int(respond("{\"type\":9,\"data\":{\"custom_id\":\"form\",\"components\":[]}}", ""), 400);
-    expect_text(str_c(text_at("errors.data.title._errors.0.code")), "BASE_TYPE_REQUIRED");
-    expect_text(str_c(text_at("errors.data.components._errors.0.code")), "BASE_TYPE_BAD_LENGTH");
-    expect_int(respond(MODAL, ""), 204);
-    json_t *e = event_at(EVENT_INTERACTION_MODAL_CREATE, 0);
-    expect_text(str_c(text_in(e, "title")), "A form");
-    expect_text(str_c(text_in(e, "application.name")), "pingbot");
-    events_clear();
-    expect_int(submit("x", "a"), 400);
-    expect_text(str_c(text_at("errors.data.components.value._errors.0.code")), "BASE_TYPE_BAD_LENGTH");
-    expect_int(submit("Bob", "c"), 400);
-    expect_int(submit("Bob", "b"), 204);
-    e = heard();
-    expect_true(json_integer_value(in(e, "type")) == 5 && interaction != opener);
-    expect_text(str_c(text_in(e, "data.components.0.components.0.value")), "Bob");
-    expect_text(str_c(text_in(e, "data.components.1.component.values.0")), "b");
-    expect_text(str_c(text_in(e, "message.content")), "panel");
-    expect_int(respond(MODAL, ""), 400);
-    expect_int(respond("{\"type\":7,\"data\":{\"content\":\"thanks\"}}", "?with_response=true"), 200);
-    expect_true(id_at("resource.message.id") == panel);
-    interaction = opener;
-    expect_int(submit("Bob", "b"), 404); /* once */
-    expect_int(code(), 10062);
 }
 
 static void minds_permissions(void)
@@ -572,125 +366,6 @@ static void limits_by_token(void)
     api_stop();
 }
 
-/* --- an application that is called
- * ------------------------------------------------------------------------------------
- */
-static struct {
-    unsigned char key[32];
-    const char *answer; /* to a command; NULL: 202 and nothing */
-    int status, seen;
-    bool blind; /* believes any signature */
-    char body[8192];
-} endpoint;
-
-static bool signature_good(struct http_request *req)
-{
-    unsigned char sig[64];
-    struct str hex = http_request_header(req, "X-Signature-Ed25519");
-    struct str stamp = http_request_header(req, "X-Signature-Timestamp");
-    struct str text = arena_printf(&req->arena, "%.*s%.*s", STR_ARG(stamp), STR_ARG(req->body));
-
-    return hex.n == 128 && sodium_hex2bin(sig, sizeof sig, hex.p, hex.n, NULL, NULL, NULL) == 0 &&
-           crypto_sign_verify_detached(sig, (const unsigned char *)text.p, text.n, endpoint.key) == 0;
-}
-
-static void on_call(struct http_request *req, struct http_response *res, void *arg)
-{
-    (void)arg;
-    if (!endpoint.blind && !signature_good(req)) {
-        res->status = 401;
-        return;
-    }
-    json_t *o = json_loadb(req->body.p, req->body.n, 0, NULL);
-    bool is_ping = json_integer_value(json_object_get(o, "type")) == 1;
-    json_decref(o);
-    res->status = is_ping ? 200 : endpoint.status;
-    if (is_ping || endpoint.answer)
-        buf_adds(&res->body, is_ping ? "{\"type\":1}" : endpoint.answer);
-    if (!is_ping) {
-        snprintf(endpoint.body, sizeof endpoint.body, "%.*s", STR_ARG(req->body));
-        endpoint.seen++;
-    }
-}
-
-static void on_stopped(void *arg)
-{
-    *(bool *)arg = true;
-}
-
-static int endpoint_set(int port)
-{
-    char json[128];
-
-    snprintf(json, sizeof json, "{\"interactions_endpoint_url\":\"http://127.0.0.1:%d/\"}", port);
-    return call(bot.token, "PATCH", json, "/applications/@me");
-}
-
-/* The endpoint has been called once more. */
-static json_t *called(int before)
-{
-    for (int i = 0; i < 6000 && endpoint.seen == before; i++)
-        co_sleep(10);
-    expect_int(endpoint.seen, before + 1);
-    return json_loads(endpoint.body, 0, NULL);
-}
-
-static void calls_an_endpoint(void)
-{
-    struct http_listener_options o = {.listen = "127.0.0.1:0", .handler = on_call};
-    struct http_listener *listener = NULL;
-    struct buf err = BUF_INIT(256);
-    bool stopped = false;
-
-    events_clear();
-    memset(&endpoint, 0, sizeof endpoint);
-    expect_int(http_listener_start(&o, &listener, &err), 0);
-    expect_int(call(bot.token, "GET", NULL, "/applications/@me"), 200);
-    const char *hex = text_at("verify_key");
-    expect_int(sodium_hex2bin(endpoint.key, 32, hex, strlen(hex), NULL, NULL, NULL), 0);
-    /* one that looks at no signature is not taken, nor one that is not there */
-    endpoint.blind = true;
-    expect_int(endpoint_set(http_listener_port(listener)), 400);
-    expect_text(str_c(text_at("errors.interactions_endpoint_url._errors.0.code")),
-                "APPLICATION_INTERACTIONS_ENDPOINT_URL_INVALID");
-    endpoint.blind = false;
-    expect_int(endpoint_set(1), 400);
-    expect_int(endpoint_set(http_listener_port(listener)), 200);
-
-    endpoint.status = 200;
-    endpoint.answer = "{\"type\":4,\"data\":{\"content\":\"from afar\"}}";
-    events_clear();
-    expect_int(use_command(&bob, ping, ""), 204);
-    json_t *e = called(0);
-    expect_text(str_c(text_in(e, "data.name")), "ping");
-    json_decref(e);
-    for (int i = 0; i < 6000 && !event_at(EVENT_MESSAGE_CREATE, 0); i++)
-        co_sleep(10);
-    expect_text(str_c(text_in(event_at(EVENT_MESSAGE_CREATE, 0), "content")), "from afar");
-    expect_true(!event_at(EVENT_INTERACTION_CREATE, 1)); /* bob's client; not the gateway's bot */
-    /* 202: it answers over HTTP; anything else: it failed */
-    endpoint.status = 202;
-    endpoint.answer = NULL;
-    expect_int(use_command(&bob, ping, ""), 204);
-    e = called(1);
-    snprintf(token, sizeof token, "%s", text_in(e, "token"));
-    (void)snowflake_parse(str_c(text_in(e, "id")), &interaction);
-    json_decref(e);
-    expect_int(respond("{\"type\":4,\"data\":{\"content\":\"pong\"}}", ""), 204);
-    endpoint.status = 500;
-    events_clear();
-    expect_int(use_command(&bob, ping, ""), 204);
-    for (int i = 0; i < 6000 && !event_at(EVENT_INTERACTION_FAILURE, 0); i++)
-        co_sleep(10);
-    expect_true(event_seen(EVENT_INTERACTION_FAILURE));
-    expect_int(call(bot.token, "PATCH", "{\"interactions_endpoint_url\":null}", "/applications/@me"), 200);
-    expect_true(json_is_null(node_at("interactions_endpoint_url")));
-    http_listener_stop(listener, 1000, on_stopped, &stopped);
-    while (!stopped)
-        co_sleep(1);
-    buf_done(&err);
-}
-
 /* Those that share a server leave it as they found it, or come last. */
 static void answers(void)
 {
@@ -714,19 +389,11 @@ static void commands(void)
     api_stop();
 }
 
-static void components(void)
-{
-    start(false);
-    uses_components();
-    asks_in_a_modal();
-    calls_an_endpoint();
-    api_stop();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(answers), CO_TEST(commands), CO_TEST(components), CO_TEST(fails_in_time), CO_TEST(limits_by_token),
+        CO_TEST(answers),   CO_TEST(commands),      CO_TEST(components),
+        CO_TEST(endpoints), CO_TEST(fails_in_time), CO_TEST(limits_by_token),
     };
     return cmocka_run_group_tests_name("api_interactions", tests, NULL, NULL);
 }

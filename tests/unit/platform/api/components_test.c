@@ -19,7 +19,7 @@ static struct str given(enum components_kind kind, const char *list)
     x.body = json_loads(json, 0, NULL);
     if (!x.body)
         fail_msg("no JSON: %s", json);
-    return components_read(&x, kind);
+    return components_read(&x, kind, STR_NONE);
 }
 
 static void done(void)
