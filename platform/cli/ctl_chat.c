@@ -1,6 +1,8 @@
-/* `guildhall ctl chat`: a person in the terminal. Lines of standard input are posted to a channel over HTTP; what the
- * person's own gateway connection receives is printed. Ends a second after the end of input, so that answers are seen.
- * Loop thread. */
+/* `guildhall ctl chat`: a person in the terminal. Lines of standard input are posted to a channel over HTTP, or use an
+ * application (ctl_chat_use.c); what the person's own gateway connection receives is printed. Ends a second after the
+ * end of input, so that answers are seen. Loop thread. */
+#include "platform/cli/ctl_chat.h"
+#include "platform/api/messages/messages.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
 #include "platform/base/settings.h"
@@ -29,13 +31,14 @@ static struct {
     struct ws_client *ws;
     struct loop_timer *heartbeat, *end;
     int64_t seq;
-    char guild[24], channel[24];
     bool input_started;
     size_t guilds_left; /* GUILD_CREATEs to come */
-    int posting;        /* POSTs under way */
+    int asking;         /* requests under way */
     bool input_ended;
     int code;
 } chat;
+
+struct chat_place chat_place;
 
 static void fail(const char *what, const char *why)
 {
@@ -46,49 +49,73 @@ static void fail(const char *what, const char *why)
 
 static void end_when_quiet(void)
 {
-    if (chat.input_ended && chat.posting == 0)
+    if (chat.input_ended && chat.asking == 0)
         loop_timer_start(chat.end, LAST_WORDS_MS, 0);
 }
 
 /* --- speaking --- */
 
-static void posted(struct http_result *r, void *arg)
+json_t *chat_ask(const char *method, const char *path, json_t *body)
 {
-    (void)arg;
-    chat.posting--;
-    if (r->error)
-        fprintf(stderr, "guildhall: chat: not sent: %s\n", strerror(-r->error));
-    else if (r->status >= 300)
-        fprintf(stderr, "guildhall: chat: not sent: %d %.*s\n", r->status, STR_ARG(buf_str(&r->body)));
-    http_result_done(r);
+    BUF_AUTO struct buf url = {0}, auth = {0};
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_t *answer = NULL;
+    struct http_result r;
+
+    buf_addf(&url, "%s/v10/%s", setting_str(SETTING_upstream), path);
+    buf_addf(&auth, "Authorization: %s", setting_str(SETTING_token));
+    const char *headers[] = {auth.data, text ? "Content-Type: application/json" : NULL, NULL};
+    struct http_call_options o = {.method = method,
+                                  .url = url.data,
+                                  .headers = headers,
+                                  .body = text ? str_c(text) : STR_NONE,
+                                  .timeout_ms = 10000,
+                                  .body_max = ANSWER_MAX_BYTES};
+    chat.asking++;
+    int error = http_call_await(chat.http, &o, &r);
+    chat.asking--;
+    if (error < 0)
+        fprintf(stderr, "guildhall: chat: not sent: %s\n", strerror(-error));
+    else if (r.status >= 300)
+        fprintf(stderr, "guildhall: chat: not sent: %d %.*s\n", r.status, STR_ARG(buf_str(&r.body)));
+    else if (!r.body.len)
+        answer = json_null();
+    else if (json_read(buf_str(&r.body), &answer, NULL) < 0)
+        fprintf(stderr, "guildhall: chat: the answer is no JSON\n");
+    http_result_done(&r);
+    free(text);
+    json_decref(body);
     end_when_quiet();
+    return answer;
 }
 
-static void post_line(struct str line, void *arg)
+static void post(void *arg)
+{
+    char *content = arg, path[64];
+
+    snprintf(path, sizeof path, "channels/%s/messages", chat_place.channel);
+    json_decref(chat_ask("POST", path, json_pack("{ss}", "content", content)));
+    free(content);
+}
+
+void chat_start(void (*fn)(void *line), struct str line)
+{
+    char *copy = strndup(line.p, line.n);
+
+    if (copy && co_spawn(fn, copy) < 0) {
+        fprintf(stderr, "guildhall: chat: too much at once: %s\n", copy);
+        free(copy);
+    }
+}
+
+static void on_line(struct str line, void *arg)
 {
     (void)arg;
     if (!line.p) {
         chat.input_ended = true;
         end_when_quiet();
-        return;
-    }
-    if (!line.n)
-        return;
-    BUF_AUTO struct buf body = {0}, url = {0}, auth = {0};
-    jw_obj(&body);
-    jw_kstr(&body, "content", line);
-    jw_obj_end(&body);
-    buf_addf(&url, "%s/v10/channels/%s/messages", setting_str(SETTING_upstream), chat.channel);
-    buf_addf(&auth, "Authorization: %s", setting_str(SETTING_token));
-    const char *headers[] = {auth.data, "Content-Type: application/json", NULL};
-    struct http_call_options o = {.method = "POST",
-                                  .url = url.data,
-                                  .headers = headers,
-                                  .body = buf_str(&body),
-                                  .timeout_ms = 10000,
-                                  .body_max = ANSWER_MAX_BYTES};
-    chat.posting++;
-    http_call_start(chat.http, &o, posted, NULL);
+    } else if (!chat_use_line(line) && line.n)
+        chat_start(post, line);
 }
 
 /* --- listening --- */
@@ -141,27 +168,46 @@ static void on_hello(json_t *d)
     identify();
 }
 
-static const char *text(json_t *o, const char *key)
+const char *chat_text(json_t *o, const char *key)
 {
     const char *s = json_string_value(json_object_get(o, key));
     return s ? s : "";
 }
 
-/* Control characters of a stranger's message must not reach the terminal. */
-static void print_clean(const char *s)
+void chat_print(const char *s)
 {
     for (; *s; s++)
         putchar((unsigned char)*s < 0x20 && *s != '\t' ? ' ' : *s);
 }
 
-static void on_message_create(json_t *d)
+static void embeds_print(json_t *message)
 {
-    if (strcmp(text(d, "channel_id"), chat.channel) != 0)
+    json_t *o;
+    size_t i;
+
+    json_array_foreach(json_object_get(message, "embeds"), i, o)
+    {
+        fputs("   [", stdout);
+        chat_print(chat_text(o, "title"));
+        fputs("] ", stdout);
+        chat_print(chat_text(o, "description"));
+        putchar('\n');
+    }
+}
+
+static void on_message(json_t *d, const char *mark)
+{
+    json_int_t flags = json_integer_value(json_object_get(d, "flags"));
+
+    if (strcmp(chat_text(d, "channel_id"), chat_place.channel) != 0)
         return;
-    print_clean(text(json_object_get(d, "author"), "username"));
-    fputs(": ", stdout);
-    print_clean(text(d, "content"));
+    chat_print(chat_text(json_object_get(d, "author"), "username"));
+    fputs(mark, stdout);
+    fputs(flags & MESSAGE_EPHEMERAL ? " (to you only): " : ": ", stdout);
+    chat_print(flags & MESSAGE_LOADING ? "thinking..." : chat_text(d, "content"));
     putchar('\n');
+    embeds_print(d);
+    chat_use_show(d);
     fflush(stdout);
 }
 
@@ -170,17 +216,19 @@ static void on_guild_create(json_t *d)
 {
     const char *guild = setting_str(SETTING_guild), *wanted = setting_str(SETTING_channel);
     json_t *channels = json_object_get(d, "channels");
-    if (chat.input_started || (*guild && strcmp(guild, text(d, "id")) != 0))
+    if (chat.input_started || (*guild && strcmp(guild, chat_text(d, "id")) != 0))
         return;
     for (size_t i = 0; i < json_array_size(channels); i++) {
         json_t *c = json_array_get(channels, i);
-        bool fits = *wanted ? strcmp(wanted, text(c, "id")) == 0 : json_integer_value(json_object_get(c, "type")) == 0;
+        bool fits =
+            *wanted ? strcmp(wanted, chat_text(c, "id")) == 0 : json_integer_value(json_object_get(c, "type")) == 0;
         if (!fits)
             continue;
-        snprintf(chat.channel, sizeof chat.channel, "%s", text(c, "id"));
-        fprintf(stderr, "-- #%s in %s\n", text(c, "name"), text(d, "name"));
+        snprintf(chat_place.channel, sizeof chat_place.channel, "%s", chat_text(c, "id"));
+        snprintf(chat_place.guild, sizeof chat_place.guild, "%s", chat_text(d, "id"));
+        fprintf(stderr, "-- #%s in %s\n", chat_text(c, "name"), chat_text(d, "name"));
         chat.input_started = true;
-        lines_start(post_line, NULL);
+        lines_start(on_line, NULL);
         return;
     }
 }
@@ -194,7 +242,8 @@ static void no_channel_yet(void)
 static void on_dispatch(struct str type, json_t *d)
 {
     if (str_eq(type, STR("READY"))) {
-        fprintf(stderr, "-- connected as %s\n", text(json_object_get(d, "user"), "username"));
+        fprintf(stderr, "-- connected as %s\n", chat_text(json_object_get(d, "user"), "username"));
+        snprintf(chat_place.session, sizeof chat_place.session, "%s", chat_text(d, "session_id"));
         chat.guilds_left = json_array_size(json_object_get(d, "guilds"));
         no_channel_yet();
     } else if (str_eq(type, STR("GUILD_CREATE"))) {
@@ -202,7 +251,13 @@ static void on_dispatch(struct str type, json_t *d)
         chat.guilds_left -= chat.guilds_left > 0;
         no_channel_yet();
     } else if (str_eq(type, STR("MESSAGE_CREATE")))
-        on_message_create(d);
+        on_message(d, "");
+    else if (str_eq(type, STR("MESSAGE_UPDATE")))
+        on_message(d, " (edited)");
+    else if (str_eq(type, STR("INTERACTION_MODAL_CREATE")))
+        chat_use_modal(d);
+    else if (str_eq(type, STR("INTERACTION_FAILURE")))
+        fprintf(stderr, "-- the application did not respond\n");
 }
 
 static void on_payload(struct ws_client *c, struct str data, bool binary, void *arg)
@@ -248,7 +303,7 @@ static int connect_gateway(struct str answer)
     json_t *o;
     if (json_read(answer, &o, NULL) < 0 || !json_is_string(json_object_get(o, "url")))
         return -EPROTO;
-    buf_addf(&url, "%s?v=10&encoding=json", text(o, "url"));
+    buf_addf(&url, "%s?v=10&encoding=json", chat_text(o, "url"));
     json_decref(o);
     const char *ca = setting_str(SETTING_upstream_ca);
     struct ws_client_options w = {.url = url.data,

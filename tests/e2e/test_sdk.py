@@ -2,7 +2,9 @@
 button; a dashboard reads the cache that the shard keeps."""
 
 import os
+import re
 import subprocess
+import threading
 import unittest
 
 import person
@@ -28,6 +30,33 @@ def commands():
     status, found, _ = http("GET", f"{stack.api_url}/v10/applications/{PINGBOT}/commands",
                             "Bot " + stack.bot("pingbot")["token"])
     return {command["name"]: command["id"] for command in found} if status == 200 else {}
+
+
+class Terminal:
+    """`guildhall ctl chat` as alice has it before her."""
+
+    def __init__(self):
+        self.screen = ""
+        env = {**os.environ, "DISCORD_TOKEN": alice.token, "UPSTREAM_URL": stack.api_url}
+        self.process = subprocess.Popen([binary(), "ctl", "chat"], env=env, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while char := self.process.stdout.read(1):
+            self.screen += char
+
+    def types(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def sees(self, pattern):
+        return wait_until(lambda: re.search(pattern, self.screen), 60, lambda: f"{pattern!r} in {self.screen!r}")
+
+    def close(self):
+        with self.process:
+            self.process.stdin.close()
+        return self.process.returncode
 
 
 class Sdk(unittest.TestCase):
@@ -79,6 +108,26 @@ class Sdk(unittest.TestCase):
         self.assertIn("guild: Demo, 3 members", done.stdout)
         self.assertIn("  #general\n", done.stdout)
         self.assertIn("  mod: MANAGE_MESSAGES\n", done.stdout)
+
+    def test_06_a_person_in_the_terminal(self):
+        wait_until(lambda: alice.call("GET", f"/guilds/{GUILD}/application-command-index")[1]["application_commands"],
+                   60, "commands to use")
+        terminal = Terminal()
+        terminal.sees("-- #general")
+        terminal.types("/weather city:Bern")
+        terminal.sees("pingbot: thinking")
+        terminal.sees(r"pingbot \(edited\): \n   \[Bern\] Sunny")
+        terminal.types("/feedback")
+        terminal.sees("-- Feedback\n-- What is it\\?: ")
+        terminal.types("nice")
+        yes = terminal.sees(r"pingbot \(to you only\): Thank you.*> nice\n   :(\d+) ")[1]
+        terminal.types(":" + yes)
+        terminal.sees(r"\(edited\) \(to you only\): Sent")
+        terminal.types("/nothing")
+        terminal.sees("-- /roll  ")
+        terminal.types(":) is not a button")
+        terminal.sees("alice: :\\) is not a button")
+        self.assertEqual(terminal.close(), 0)
 
 
 if __name__ == "__main__":
