@@ -126,7 +126,8 @@ static const struct tool {
      "token [reset] USER_ID: print a token of that user; reset voids the others within a minute"},
     {"starts", tool_starts, false,
      "starts APPLICATION_ID MAX_CONCURRENCY STARTS_A_DAY: identify limits of that bot; 0: as the deployment"},
-    {"chat", NULL, false, "speak as --token in --upstream from the terminal, use commands (/name option:value), buttons (:1) and modals"},
+    {"chat", NULL, false,
+     "speak as --token in --upstream from the terminal, use commands (/name option:value), buttons (:1) and modals"},
 };
 
 static int ctl_usage(void)

@@ -60,7 +60,10 @@ static const struct command {
     {"shard", CMD_SHARD, run_shard, "bot side: holds shards of a bot, feeds Redis cache and RabbitMQ",
      "shard cache loop"},
     {"rest-proxy", CMD_PROXY, run_proxy, "bot side: HTTP proxy that owns the rate limits", "proxy http loop"},
-    {"ctl", CMD_CTL, ctl_main, "tools of operators and bot developers: chat, sessions, drain, reshard, cache, dlq, ... (`guildhall ctl` lists them)", ""},
+    {"ctl", CMD_CTL, ctl_main,
+     "tools of operators and bot developers: chat, sessions, drain, reshard, cache, dlq, ... (`guildhall ctl` lists "
+     "them)",
+     ""},
 };
 
 const char *command_metrics(const char *command)
