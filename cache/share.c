@@ -9,14 +9,14 @@
 #include "platform/io/loop.h"
 #include <stdio.h>
 
-#define WORDS_FIXED 9
+#define WORDS_FIXED 10
 #define UNKNOWN     (-1)
 
-/* KEYS members, caps, slots; ARGV member, ttl, slots, cap, mode, number held, then the slots to release; modes: take,
- * hold, quit, and claim, where instead slot and epoch of all that is held follow.
+/* KEYS members, caps, slots; ARGV member, ttl, slots, cap, mode, number held, the server's run, then the slots to
+ * release; modes: take, hold, quit, and claim, where instead slot and epoch of all that is held follow.
  * Answers the member's target, then slot, epoch, 1 where it is to be given up, for each slot held; or -1 alone, nothing
- * done: the member holds slots and is not known, as after a Redis that forgot everything, and should claim them. Then
- * nobody takes what seems free until all others have had the time to do so. */
+ * done: the member holds slots and is not known, as after a Redis that forgot everything, and should claim them. Then,
+ * and in each new run of the server, nobody takes what seems free until all have had the time to claim. */
 static const char *const share_script =
     "local t = redis.call('TIME')\n"
     "local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)\n"
@@ -27,17 +27,22 @@ static const char *const share_script =
     "  return tonumber(e), tonumber(x), o\n"
     "end\n"
     "local function put(s, e, x, o) redis.call('HSET', KEYS[3], s, string.format('%.0f:%.0f:%s', e, x, o)) end\n"
-    "local held = tonumber(ARGV[6])\n"
-    "if (held > 0 or mode == 'take') and redis.call('EXISTS', KEYS[1], KEYS[3]) == 0 then\n"
-    "  redis.call('HSET', KEYS[3], 'reborn', now)\n"
+    "local held, run, known = tonumber(ARGV[6]), ARGV[7], redis.call('HGET', KEYS[3], 'run')\n"
+    "local function reborn() redis.call('HSET', KEYS[3], 'reborn', now) end\n"
+    "if (held > 0 or mode == 'take') and redis.call('EXISTS', KEYS[1], KEYS[3]) == 0 then reborn() end\n"
+    /* Leases ended while the server was away, though whoever has them works on. */
+    "if run ~= '' and mode ~= 'quit' and known ~= run then\n"
+    "  redis.call('HSET', KEYS[3], 'run', run)\n"
+    "  if known then reborn() end\n"
     "end\n"
     "if held > 0 and mode ~= 'claim' and not redis.call('ZSCORE', KEYS[1], me) then return {-1} end\n"
     "if mode == 'claim' then\n"
-    "  for i = 7, #ARGV, 2 do\n"
-    "    if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then put(ARGV[i], tonumber(ARGV[i + 1]), now + ttl, me) end\n"
+    "  for i = 8, #ARGV, 2 do\n"
+    "    local mine = tonumber(ARGV[i + 1])\n"
+    "    if mine >= parse(redis.call('HGET', KEYS[3], ARGV[i])) then put(ARGV[i], mine, now + ttl, me) end\n"
     "  end\n"
     "else\n"
-    "  for i = 7, #ARGV do\n"
+    "  for i = 8, #ARGV do\n"
     "    local e, x, o = parse(redis.call('HGET', KEYS[3], ARGV[i]))\n"
     "    if o == me then put(ARGV[i], e, 0, '') end\n"
     "  end\n"
@@ -109,6 +114,7 @@ struct share {
     struct loop_timer *timer;
     int64_t started_ms, good_until_ms, asked_ms;
     bool asking, again, claiming, stopping, quitting, freed;
+    char run[48], asked_run[48]; /* Redis' run in which our slots were told last, and that of the question under way */
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
@@ -208,6 +214,7 @@ static void on_answer(int error, const struct redis_reply *reply, void *arg)
     bool good = error == 0 && redis_reply_type(reply) == REDIS_ARRAY;
     s->claiming = good && is_unknown(reply);
     if (good && !s->claiming) {
+        memcpy(s->run, s->asked_run, sizeof s->run);
         forget_released(s);
         apply(s, reply);
     } else {
@@ -273,6 +280,9 @@ static void share_ask(struct share *s)
     s->again = s->asking;
     if (s->asking)
         return;
+    snprintf(s->asked_run, sizeof s->asked_run, "%s", redis_run_id(s->o.redis));
+    if (s->held && strcmp(s->run, s->asked_run) != 0)
+        s->claiming = true;
     size_t most = WORDS_FIXED + 2 * s->held + LIMIT_SHARE_RELEASES;
     struct question q = {.words = mem_alloc(sizeof(*q.words) * most), .numbers = mem_alloc(sizeof(*q.numbers) * most)};
     for (int i = 0; i < 3; i++)
@@ -283,6 +293,7 @@ static void share_ask(struct share *s)
     word_number(&q, s->o.slots_max);
     q.words[q.count++] = str_c(s->claiming ? "claim" : mode(s));
     word_number(&q, s->held);
+    q.words[q.count++] = str_c(s->asked_run);
     if (s->claiming)
         words_claim(s, &q);
     else

@@ -224,7 +224,7 @@ static int obey(struct amqp_consumer *c, struct order *o)
     case ORDER_RECONNECT:
         if (c->up) {
             snprintf(c->link.error, sizeof(c->link.error), "reconnecting as asked");
-            error = -EIO;
+            error = -EAGAIN; /* with a goodbye, so that the broker has read the acks */
         }
         break;
     }

@@ -301,7 +301,7 @@ static bool link_live(struct amqp_link *l)
         if (error == 0 && l->steps->bye)
             error = l->steps->bye(l->owner);
     }
-    link_close(l, error == 0);
+    link_close(l, error == 0 || error == -EAGAIN);
     l->steps->down(l->owner);
     report(l, false);
     return up;

@@ -12,7 +12,8 @@
 struct amqp_link_steps {
     /* Logged in, topology declared: prepare the channel. 0, or -EIO with link->error set. */
     int (*up)(void *owner);
-    /* One round: send what waits, read what came, then amqp_link_wait. 0, or -EIO: the connection is of no use. */
+    /* One round: send what waits, read what came, then amqp_link_wait. 0, -EIO: the connection is of no use, or
+     * -EAGAIN: it ends with a goodbye, and another one is made. */
     int (*turn)(void *owner);
     /* The last thing before a goodbye; may be NULL. */
     int (*bye)(void *owner);

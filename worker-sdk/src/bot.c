@@ -214,6 +214,7 @@ void bot_disconnect(struct gh_bot *bot)
         partitions_free(bot->partitions);
     if (bot->seen)
         seen_free(bot->seen);
+    bot->seen = NULL;
     if (bot->http)
         http_client_free(bot->http);
     if (bot->redis)

@@ -21,6 +21,7 @@
 #define LEASE_MS  2000
 #define TICK_MS   500
 #define SETTLE_MS 300
+#define LOST_MS   15000 /* so long a handler may hold back a partition that another worker has */
 
 METRIC_DEFINE(held, METRIC_GAUGE, "guildhall_worker_partitions", "Partitions that this worker holds");
 METRIC_DEFINE(dead, METRIC_COUNTER, "guildhall_worker_dead_letters_total", "Events put with the dead letters");
@@ -32,6 +33,8 @@ struct partition {
     struct list items;
     bool consuming, leaving, running;
     bool canceled;   /* the broker delivers nothing more of it */
+    bool lost;       /* another's; or ours again, but not before the broker has back what it delivered here */
+    uint64_t stale;  /* deliveries of this connection, and of those before it, have been given back */
     unsigned tenure; /* how often it became ours */
 };
 
@@ -43,6 +46,9 @@ struct partitions {
     struct partition parts[BROKER_PARTITIONS];
     struct smap by_queue;
     char share_name[96], member[33];
+    uint64_t connection;     /* of the last delivery */
+    struct loop_timer *late; /* runs while partitions are lost: to the next turn, then for LOST_MS */
+    bool late_for_good;
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
@@ -136,9 +142,11 @@ static void settle(struct partition *p)
         return;
     p->leaving = p->consuming = false;
     metric_add(&held, -1);
-    seen_flush(p->all->bot->seen);
+    seen_give_up(p->all->bot->seen, p->number);
     share_released(p->all->share, p->number);
 }
+
+static void lost_settle(struct partitions *all);
 
 static void partition_run(void *arg)
 {
@@ -158,7 +166,10 @@ static void partition_run(void *arg)
         item_free(item);
     }
     p->running = false;
-    settle(p);
+    if (p->lost)
+        lost_settle(p->all);
+    else
+        settle(p);
 }
 
 static void partition_wake(struct partition *p)
@@ -173,7 +184,8 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
 {
     struct partitions *all = arg;
     struct partition *p = smap_get(&all->by_queue, str_c(d->queue));
-    if (!p || !p->consuming)
+    all->connection = d->epoch;
+    if (!p || !p->consuming || p->lost || d->epoch <= p->stale)
         return; /* it stays unacknowledged and is delivered to whoever holds the partition */
     struct item *item = item_new(d);
     item->partition = p->number;
@@ -193,19 +205,18 @@ static void items_drop(struct partition *p)
 
 /* --- leases --- */
 
-struct taking {
-    struct partition *p;
-    unsigned tenure;
-};
-
 /* What its former worker handled is known: consume. */
-static void on_seen(void *arg)
+static void on_seen(unsigned slot, unsigned tenure, void *arg)
 {
-    struct taking *t = arg;
-    struct partition *p = t->p;
-    if (p->consuming && !p->leaving && p->tenure == t->tenure)
-        amqp_consumer_add(p->all->consumer, p->queue);
-    mem_free(t);
+    struct partitions *all = arg;
+    struct partition *p = &all->parts[slot];
+    if (p->consuming && !p->leaving && !p->lost && p->tenure == tenure)
+        amqp_consumer_add(all->consumer, p->queue);
+}
+
+static void load(struct partition *p)
+{
+    seen_load(p->all->bot->seen, p->number, p->tenure, on_seen, p->all);
 }
 
 static void on_gained(unsigned slot, uint64_t epoch, void *arg)
@@ -213,12 +224,12 @@ static void on_gained(unsigned slot, uint64_t epoch, void *arg)
     (void)epoch;
     struct partitions *all = arg;
     struct partition *p = &all->parts[slot];
-    struct taking *t = MEM_NEW(struct taking);
     p->consuming = true;
     p->leaving = p->canceled = false;
+    p->tenure++;
     metric_add(&held, 1);
-    *t = (struct taking){p, ++p->tenure};
-    seen_load(all->bot->seen, slot, on_seen, t);
+    if (!p->lost)
+        load(p);
 }
 
 static void on_canceled(void *arg)
@@ -233,12 +244,71 @@ static void on_leave(unsigned slot, void *arg)
     struct partitions *all = arg;
     struct partition *p = &all->parts[slot];
     p->leaving = true;
-    amqp_consumer_remove(all->consumer, p->queue, on_canceled, p);
+    if (!p->lost)
+        amqp_consumer_remove(all->consumer, p->queue, on_canceled, p);
+}
+
+/* --- what another worker has already --- */
+
+static bool lost_waits(const struct partitions *all)
+{
+    for (unsigned i = 0; i < BROKER_PARTITIONS; i++)
+        if (all->parts[i].lost && all->parts[i].running)
+            return true;
+    return false;
+}
+
+static void lost_remove(struct partition *p)
+{
+    p->lost = false;
+    p->stale = p->all->connection;
+    amqp_consumer_remove(p->all->consumer, p->queue, p->leaving ? on_canceled : NULL, p);
+    if (p->consuming && !p->leaving)
+        load(p);
+}
+
+static void lost_give_back(struct partitions *all)
+{
+    loop_timer_stop(all->late);
+    amqp_consumer_reconnect(all->consumer);
+    for (unsigned i = 0; i < BROKER_PARTITIONS; i++)
+        if (all->parts[i].lost)
+            lost_remove(&all->parts[i]);
+    if (all->stopped && !all->share)
+        all->stopped(all->stopped_arg);
+}
+
+/* Only a new connection gives back what the broker delivered here: in order, before it turns to the other's consumer.
+ * What a handler is at work on would be handled twice, so its end, and acknowledgement, are waited for. */
+static void lost_settle(struct partitions *all)
+{
+    if (!lost_waits(all))
+        lost_give_back(all);
+}
+
+static void on_late(void *arg)
+{
+    struct partitions *all = arg;
+    if (all->late_for_good) {
+        LOG_WARN("handlers hold back what another worker has", "after_ms=%d", LOST_MS);
+        lost_give_back(all);
+        return;
+    }
+    all->late_for_good = true;
+    loop_timer_start(all->late, LOST_MS, 0);
+    lost_settle(all);
+}
+
+static bool lost_any(const struct partitions *all)
+{
+    for (unsigned i = 0; i < BROKER_PARTITIONS; i++)
+        if (all->parts[i].lost)
+            return true;
+    return false;
 }
 
 /* Another worker has it, because this one stood still for longer than its lease. What was not begun is that worker's.
- * Only a new connection gives back what the broker delivered here: in order, before it turns to the other's consumer.
- */
+ * Often it is not the only one: they are given back together, in the next turn. */
 static void on_lost(unsigned slot, void *arg)
 {
     struct partitions *all = arg;
@@ -247,8 +317,12 @@ static void on_lost(unsigned slot, void *arg)
         metric_add(&held, -1);
     p->consuming = p->leaving = false;
     items_drop(p);
-    amqp_consumer_reconnect(all->consumer);
-    amqp_consumer_remove(all->consumer, p->queue, NULL, NULL);
+    seen_lose(all->bot->seen, slot);
+    if (!lost_any(all)) {
+        all->late_for_good = false;
+        loop_timer_start(all->late, 0, 0);
+    }
+    p->lost = true;
 }
 
 /* --- life --- */
@@ -273,6 +347,7 @@ struct partitions *partitions_start(struct gh_bot *bot, struct buf *err)
     unsigned char random[16];
     const char *groups[] = {bot->group};
     all->bot = bot;
+    all->late = loop_timer_new(on_late, all);
     parts_init(all);
     broker_topology_init(&all->topology, bot->application_id, groups, 1);
     all->consumer =
@@ -280,6 +355,7 @@ struct partitions *partitions_start(struct gh_bot *bot, struct buf *err)
     if (!all->consumer) {
         broker_topology_done(&all->topology);
         smap_done(&all->by_queue);
+        loop_timer_free(all->late);
         mem_free(all);
         return NULL;
     }
@@ -307,7 +383,8 @@ static void on_share_stopped(void *arg)
 {
     struct partitions *p = arg;
     p->share = NULL;
-    p->stopped(p->stopped_arg);
+    if (!lost_any(p))
+        p->stopped(p->stopped_arg);
 }
 
 void partitions_stop(struct partitions *p, void (*done)(void *arg), void *arg)
@@ -326,6 +403,7 @@ void partitions_free(struct partitions *all)
         items_drop(&all->parts[i]);
     broker_topology_done(&all->topology);
     smap_done(&all->by_queue);
+    loop_timer_free(all->late);
     mem_free(all);
 }
 

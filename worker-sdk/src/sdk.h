@@ -81,11 +81,16 @@ bool partitions_ready(void *p);
 /* --- seen.c: what was handled lately, and which shard owners are past --- */
 struct seen *seen_new(struct gh_bot *bot);
 void seen_free(struct seen *s);
-/* Takes over what the partition's former worker handled lately, then calls done(arg); also where Redis does not answer.
- */
-void seen_load(struct seen *s, unsigned partition, void (*done)(void *arg), void *arg);
+typedef void (*seen_loaded_fn)(unsigned partition, unsigned tenure, void *arg);
+/* Takes over what the partition's former worker handled lately, then calls done, as soon as Redis answers. What is
+ * handled from then on is told to Redis, and told again when Redis may have forgotten it. */
+void seen_load(struct seen *s, unsigned partition, unsigned tenure, seen_loaded_fn done, void *arg);
 void seen_add(struct seen *s, unsigned partition, uint64_t id_hash);
-void seen_flush(struct seen *s); /* tells Redis, before a partition is given up */
+/* Tells Redis what it has not heard yet, before the partition is another worker's; */
+void seen_give_up(struct seen *s, unsigned partition);
+/* or after it became so. */
+void seen_lose(struct seen *s, unsigned partition);
+void seen_flush(struct seen *s);
 bool seen_before(const struct seen *s, uint64_t id_hash);
 /* True for an event of a shard's owner that has lost its lease: in this partition's queue a later owner came before. */
 bool seen_later_owner(struct seen *s, unsigned partition, const struct item *item);

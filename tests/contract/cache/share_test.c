@@ -225,12 +225,43 @@ static void members_claim_what_redis_forgot(void)
 }
 ON_LOOP(members_claim_what_redis_forgot)
 
+/* Leases lapse while Redis is away; whoever asks its next run first takes nothing from those who still work. */
+static void members_keep_what_lapsed_with_redis_away(void)
+{
+    struct member a, b;
+
+    open_redis();
+    join(&a, "lapsed", "a", SLOTS);
+    join(&b, "lapsed", "b", SLOTS);
+    UNTIL(a.count == 6 && b.count == 6);
+    struct member a_before = a, b_before = b;
+    services_await("kill", "redis");
+    co_sleep(700);
+    services_await("start", "redis");
+    UNTIL(share_known(a.share) && share_known(b.share));
+    co_sleep(700);
+    assert_memory_equal(a.owned, a_before.owned, sizeof a.owned);
+    assert_memory_equal(b.owned, b_before.owned, sizeof b.owned);
+    assert_int_equal(a.lost + b.lost, 0);
+    services_await("kill", "redis");
+    share_free(a.share); /* what a dead member does not claim is taken all the same */
+    services_await("start", "redis");
+    UNTIL(b.count == 12);
+    share_free(b.share);
+    close_redis();
+}
+ON_LOOP(members_keep_what_lapsed_with_redis_away)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_share_evenly_test),          cmocka_unit_test(a_dead_members_slots_are_taken_test),
-        cmocka_unit_test(caps_leave_the_rest_to_others_test), cmocka_unit_test(what_is_not_released_stays_test),
-        cmocka_unit_test(without_redis_nobody_holds_test),    cmocka_unit_test(members_claim_what_redis_forgot_test),
+        cmocka_unit_test(members_share_evenly_test),
+        cmocka_unit_test(a_dead_members_slots_are_taken_test),
+        cmocka_unit_test(caps_leave_the_rest_to_others_test),
+        cmocka_unit_test(what_is_not_released_stays_test),
+        cmocka_unit_test(without_redis_nobody_holds_test),
+        cmocka_unit_test(members_claim_what_redis_forgot_test),
+        cmocka_unit_test(members_keep_what_lapsed_with_redis_away_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "cache/broker.h"
 #include "platform/base/clock.h"
 #include "platform/base/mem.h"
+#include "platform/io/redis.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +21,9 @@
 #define TAKEOVER_MS 3000
 
 /* "MTAw..." is the base64 of the user id; each test has an application of its own, so queues do not mix. */
-static const char *const tokens[] = {"MTAwMQ.x.y", "MTAwMg.x.y", "MTAwMw.x.y", "MTAwNA.x.y", "MTAwNQ.x.y", "MTAwNg.x.y",
-                                     "MTAwNw.x.y", "MTAwOA.x.y", "MTAwOQ.x.y", "MTAxMA.x.y", "MTAxMQ.x.y"};
+static const char *const tokens[] = {"MTAwMQ.x.y", "MTAwMg.x.y", "MTAwMw.x.y", "MTAwNA.x.y", "MTAwNQ.x.y",
+                                     "MTAwNg.x.y", "MTAwNw.x.y", "MTAwOA.x.y", "MTAwOQ.x.y", "MTAxMA.x.y",
+                                     "MTAxMQ.x.y", "MTAxMg.x.y", "MTAxMw.x.y"};
 static uint64_t application;
 static const char *token;
 
@@ -42,6 +44,7 @@ static struct buf text;
 static int handled[EVENTS_MAX];   /* by seq: how often */
 static uint64_t last_seq[GUILDS]; /* handled last */
 static int out_of_order;
+static int begun_by[EVENTS_MAX]; /* by seq: the process that says it begins */
 static int threads_seen[64], thread_count, pids_seen[64], pid_count;
 
 static struct worker worker_start_with(const char *threads)
@@ -91,6 +94,10 @@ static void line_read(const char *line)
     if (sscanf(line, "%63s %lld %llu %d %d", type, &number, &guild, &thread, &pid) != 5 || number < 0 ||
         number >= EVENTS_MAX)
         return;
+    if (strcmp(type, "begins") == 0) {
+        begun_by[number] = pid;
+        return;
+    }
     handled[number]++;
     note(threads_seen, &thread_count, thread);
     note(pids_seen, &pid_count, pid);
@@ -166,6 +173,7 @@ static void begin(void)
     struct buf err = {0};
     application_next();
     memset(handled, 0, sizeof handled);
+    memset(begun_by, 0, sizeof begun_by);
     memset(last_seq, 0, sizeof last_seq);
     out_of_order = thread_count = pid_count = 0;
     seq = 0;
@@ -354,6 +362,95 @@ static void a_worker_that_stood_still_gives_back(void)
     end();
 }
 
+/* So does one with a handler at work: the other, which holds the partition by then, waits for its end. */
+static void what_a_handler_is_at_work_on_is_not_given_to_another(void)
+{
+    begin();
+    struct worker w[] = {worker_start(), worker_start()};
+    publish(64);
+    expect_true(wait_handled(64, 60000));
+    co_sleep(1000); /* until both hold their share */
+    publish_as(++seq, 1, "{\"slower\":true}", 7);
+    for (int i = 0; !begun_by[seq] && i < 6000; i++) {
+        workers_read();
+        co_sleep(10);
+    }
+    expect_true(begun_by[seq] != 0);
+    kill(begun_by[seq], SIGSTOP);
+    co_sleep(4000);
+    kill(begun_by[seq], SIGCONT);
+    publish_as(++seq, 1, "{\"content\":\"behind it\"}", 7);
+    expect_true(wait_handled(66, 60000));
+    expect_int(handled[65], 1);
+    expect_int(handled[66], 1);
+    expect_int(out_of_order, 0);
+    worker_end(&w[0], SIGTERM);
+    worker_end(&w[1], SIGTERM);
+    end();
+}
+
+static bool redis_has(struct redis *redis, unsigned partition)
+{
+    struct redis_reply *reply = NULL;
+    char key[96];
+    snprintf(key, sizeof key, "gh:%llu:{%s:%u}:done", (unsigned long long)application, BROKER_GROUP_DEFAULT, partition);
+    if (redis_await(redis, 2, (struct str[]){STR("EXISTS"), str_c(key)}, &reply) != 0)
+        return false;
+    bool has = redis_reply_int(reply) == 1;
+    redis_reply_free(reply);
+    return has;
+}
+
+/* The partitions of guilds 1 to 48. */
+static bool redis_has_all(struct redis *redis)
+{
+    bool has = redis_connected(redis);
+    for (unsigned i = 1; has && i <= 48; i++)
+        has = redis_has(redis, broker_partition((uint64_t)(i + GUILDS * 1000) << 22));
+    return has;
+}
+
+static void wait_redis(struct redis *redis)
+{
+    for (int i = 0; !redis_has_all(redis) && i < 600; i++)
+        co_sleep(100);
+    expect_true(redis_has_all(redis));
+}
+
+static void redis_empty(void *arg)
+{
+    (void)arg;
+    services_do("kill", "redis");
+    expect_int(system("rm -rf \"$SERVICES_DIR/redis/data\""), 0); // NOLINT(cert-env33-c): a test's own words
+    services_do("start", "redis");
+}
+
+/* What it handled is known to the partition's next worker though Redis came back with nothing in between. */
+static void what_was_handled_outlives_an_emptied_redis(void)
+{
+    BUF_AUTO struct buf err = {0};
+    begin();
+    struct redis *redis = redis_new(services_env("REDIS_URL"), &err);
+    struct worker w = worker_start();
+    publish(48);
+    expect_true(wait_handled(48, 60000));
+    wait_redis(redis);
+    co_work(redis_empty, NULL);
+    wait_redis(redis);
+    worker_end(&w, SIGKILL);
+    struct worker next = worker_start();
+    for (int i = 1; i <= 48; i++)
+        publish_as(i, (uint64_t)i % GUILDS, "{}", 9);
+    for (int i = 1; i <= 48; i++)
+        publish_as(++seq, (uint64_t)i % GUILDS, "{}", 9); /* behind them */
+    expect_true(wait_handled(96, 60000));
+    for (int i = 1; i <= 48; i++)
+        expect_int(handled[i], 1);
+    worker_end(&next, SIGTERM);
+    redis_free(redis);
+    end();
+}
+
 static int dead_letters;
 
 static void on_dead(const struct amqp_delivery *d, void *arg)
@@ -523,6 +620,8 @@ int main(void)
         CO_TEST(a_backlog_of_an_earlier_owner_is_handled),
         CO_TEST(what_a_former_worker_handled_is_not_repeated),
         CO_TEST(a_worker_that_stood_still_gives_back),
+        CO_TEST(what_a_handler_is_at_work_on_is_not_given_to_another),
+        CO_TEST(what_was_handled_outlives_an_emptied_redis),
         CO_TEST(threads_share_and_keep_each_guilds_order),
         CO_TEST(workers_are_replaced_under_load),
         CO_TEST(commands_reach_the_shards_queue),

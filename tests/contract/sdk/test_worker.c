@@ -1,5 +1,6 @@
 /* A worker under test: prints a line for each event it handled, its thread and process. {"fail":true} fails for ever,
- * {"slow":true} takes long, {"gateway":true} has the shards send something. */
+ * {"slow":true} takes long, {"slower":true} longer and says so when it begins, {"gateway":true} has the shards send
+ * something. */
 #include <guildhall/guildhall.h>
 
 #include <stdio.h>
@@ -14,18 +15,27 @@ static int to_gateway(struct gh_context *c, uint64_t guild_id)
     return r ? r : gh_members_request(c, guild_id, "al", 5, NULL, 0, false, "n1");
 }
 
-static int on_event(struct gh_context *c, const struct gh_event *e, void *arg)
+/* One write: several workers share the pipe. */
+static bool line_write(const char *what, const struct gh_event *e)
 {
     char line[128];
+    int n = snprintf(line, sizeof line, "%s %lld %llu %d %d\n", what, (long long)e->seq,
+                     (unsigned long long)e->guild_id, (int)gettid(), (int)getpid());
+    return write(1, line, (size_t)n) == n;
+}
+
+static int on_event(struct gh_context *c, const struct gh_event *e, void *arg)
+{
     (void)arg;
     if (strstr(e->json, "\"fail\""))
         return -1;
     if (strstr(e->json, "\"gateway\"") && to_gateway(c, e->guild_id) != 0)
         return -1;
-    gh_sleep_ms(c, strstr(e->json, "\"slow\"") ? 1500 : 2);
-    int n = snprintf(line, sizeof line, "%s %lld %llu %d %d\n", e->type, (long long)e->seq,
-                     (unsigned long long)e->guild_id, (int)gettid(), (int)getpid());
-    return write(1, line, (size_t)n) == n ? 0 : -1; /* one write: several workers share the pipe */
+    bool slower = strstr(e->json, "\"slower\"") != NULL;
+    if (slower && !line_write("begins", e))
+        return -1;
+    gh_sleep_ms(c, slower ? 6000 : strstr(e->json, "\"slow\"") ? 1500 : 2);
+    return line_write(e->type, e) ? 0 : -1;
 }
 
 int main(void)
