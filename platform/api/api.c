@@ -35,7 +35,7 @@ struct api *api_new(const struct api_options *o)
     api_control_start(api);
     api->access = access_cache_new();
     api->pending = pending_new(api);
-    api->endpoints = http_client_new(&(struct http_client_options){0});
+    api->endpoints = http_client_new(&(struct http_client_options){.reach = o->endpoint_reach});
     return api;
 }
 

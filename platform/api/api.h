@@ -4,6 +4,7 @@
  * Source: Discord API documentation, "Reference", "Rate Limits", "Error Messages". */
 #pragma once
 
+#include "platform/io/http_client.h"
 #include "platform/io/http_server.h"
 #include "platform/model/model.h"
 #include "platform/ports/bus.h"
@@ -22,7 +23,8 @@ struct api_options {
     struct str secret;
     bool limits;                  /* rate, identify and registration limits */
     int64_t interaction_first_ms; /* an interaction's first answer must come in this; 0 = LIMIT_INTERACTION_FIRST_MS */
-    unsigned max_concurrency;     /* what /gateway/bot tells; 0 = 1. The gateway must hold to the same */
+    enum http_reach endpoint_reach; /* where applications' interactions_endpoint_url may lead */
+    unsigned max_concurrency;       /* what /gateway/bot tells; 0 = 1. The gateway must hold to the same */
     /* The gateway URL to hand out now; in the arena. 0, or -EHOSTDOWN when no node is up. */
     int (*gateway_url)(struct arena *a, struct str *ret, void *arg);
     void *gateway_url_arg;

@@ -88,6 +88,7 @@ int api_main(void)
                             .secret = urls.secret,
                             .limits = setting_bool(SETTING_limits),
                             .interaction_first_ms = setting_int(SETTING_interaction_deadline_ms),
+                            .endpoint_reach = serve_endpoint_reach(HTTP_REACH_PUBLIC),
                             .max_concurrency = (unsigned)setting_int(SETTING_identify_concurrency),
                             .gateway_url = gateway_url_any};
     api = api_new(&o);

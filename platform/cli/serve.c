@@ -67,6 +67,17 @@ int serve_full_stack_urls(struct platform_urls *ret, struct buf *err)
     return 0;
 }
 
+enum http_reach serve_endpoint_reach(enum http_reach automatic)
+{
+    static const char *const names[] = {
+        [HTTP_REACH_ANY] = "any", [HTTP_REACH_PUBLIC] = "public", [HTTP_REACH_LOOPBACK] = "loopback"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(setting_str(SETTING_endpoint_reach), names[i]) == 0)
+            return (enum http_reach)i;
+    return automatic;
+}
+
 int serve_admin(struct http_listener **ret, struct buf *err)
 {
     const char *listen = serve_path(SETTING_admin_listen);

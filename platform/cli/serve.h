@@ -4,6 +4,7 @@
 #include "platform/base/settings.h"
 #include "platform/cli/cli.h"
 #include "platform/io/admin.h"
+#include "platform/io/http_client.h"
 #include "platform/io/loop.h"
 
 /* NULL when the setting is empty. */
@@ -15,6 +16,9 @@ void serve_public_url(struct buf *out, const char *setting, const char *scheme, 
 
 /* database, redis, amqp, objects and secret of the settings; all must be given. -EINVAL and err. */
 int serve_full_stack_urls(struct platform_urls *ret, struct buf *err);
+
+/* What endpoint_reach says; automatic: when it leaves that open. */
+enum http_reach serve_endpoint_reach(enum http_reach automatic);
 
 /* The admin listener where the setting asks for one, and its address for the ready line. */
 int serve_admin(struct http_listener **ret, struct buf *err);

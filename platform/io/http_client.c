@@ -3,6 +3,7 @@
  * LIMIT_HTTP_CLIENT_*; how many calls run at once is up to the callers. */
 #include "platform/io/http_client.h"
 
+#include "platform/base/address.h"
 #include "platform/base/check.h"
 #include "platform/base/limits.h"
 #include "platform/base/list.h"
@@ -24,6 +25,7 @@ struct http_client {
     char *ca_file, *user_agent;
     CURL *idle[IDLE_HANDLES]; /* after a call that went well: making one costs as much as the rest of a call */
     unsigned idle_count;
+    enum http_reach reach;
     bool closing;
 };
 
@@ -101,8 +103,20 @@ static bool request_left(CURL *easy)
 static size_t on_body(char *data, size_t size, size_t count, void *arg);
 static size_t on_header(char *data, size_t size, size_t count, void *arg);
 
+/* The last moment: names are resolved by now, and what curl connects to is what was judged. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    const struct http_client *c = arg;
+    enum address_scope scope = address_scope_of(&to->addr);
+
+    (void)purpose;
+    if (scope == ADDRESS_PRIVATE || (scope == ADDRESS_LOOPBACK && c->reach != HTTP_REACH_LOOPBACK))
+        return CURL_SOCKET_BAD;
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 /* What is the same for all calls of a client, and stays with the handle. */
-static void easy_prepare(const struct http_client *c, CURL *easy)
+static void easy_prepare(struct http_client *c, CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
@@ -115,6 +129,10 @@ static void easy_prepare(const struct http_client *c, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     if (c->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+    if (c->reach != HTTP_REACH_ANY) {
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, c);
+    }
 }
 
 /* Undoes what only the last call wanted. */
@@ -272,6 +290,7 @@ struct http_client *http_client_new(const struct http_client_options *o)
     CHECK(c->multi);
     c->timer = loop_timer_new(on_timer, c);
     list_init(&c->calls);
+    c->reach = o->reach;
     c->ca_file = o->ca_file ? mem_strdup(o->ca_file) : NULL;
     c->user_agent = mem_strdup(o->user_agent ? o->user_agent : "guildhall/" GUILDHALL_VERSION);
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, curl_socket);

@@ -6,10 +6,18 @@
 struct http_client; /* a pool of connections */
 struct http_call;
 
+/* Where calls may connect to, judged by the address that the name turned out to have. */
+enum http_reach {
+    HTTP_REACH_ANY,
+    HTTP_REACH_PUBLIC,   /* addresses of the Internet */
+    HTTP_REACH_LOOPBACK, /* those and this machine's own */
+};
+
 struct http_client_options {
     const char *ca_file; /* NULL: the system's */
     const char *user_agent;
     int connections_per_host_max; /* 0 = LIMIT_HTTP_CLIENT_CONNECTIONS */
+    enum http_reach reach;        /* elsewhere: -ECONNREFUSED, and nothing was sent */
 };
 struct http_client *http_client_new(const struct http_client_options *o);
 /* Running calls end with -ECANCELED before it returns; may be called from a done. A call that one of them starts on the

@@ -395,7 +395,7 @@ static enum api_error send(struct api_ctx *x, struct making *m)
     if (m->app.interactions_endpoint_url.n)
         interaction_post(x, &m->ix, m->app.interactions_endpoint_url, payload);
     else
-        interaction_dispatch(x, &m->ix, payload);
+        return interaction_dispatch(x, &m->ix, payload);
     return API_OK;
 }
 

@@ -82,7 +82,8 @@ static int post(struct api_ctx *x, uint64_t application_id, struct str url, stru
 static bool is_pong(const struct http_result *r)
 {
     json_t *o = NULL;
-    bool pong = r->status == 200 && json_read(buf_str(&r->body), &o, NULL) == 0 &&
+    bool is_json = str_starts(http_result_header(r, "content-type"), STR("application/json"));
+    bool pong = r->status == 200 && is_json && json_read(buf_str(&r->body), &o, NULL) == 0 &&
                 json_integer_value(json_object_get(o, "type")) == CALLBACK_PONG;
 
     json_decref(o);

@@ -96,8 +96,9 @@ struct str interaction_payload(struct api_ctx *x, const struct interaction *ix, 
                                const struct member *bot, struct str data_json, struct str message_json);
 /* interaction_metadata of a message that answers ix. response_id: of follow-ups, the first answer's; 0. */
 struct str interaction_metadata(struct api_ctx *x, const struct interaction *ix, uint64_t response_id);
-/* Events to the application's bot and to the person's clients; lost ones are not told again. */
-void interaction_dispatch(struct api_ctx *x, const struct interaction *ix, struct str payload);
+/* The event to the application's bot: stored and published, but for autocomplete. */
+enum api_error interaction_dispatch(struct api_ctx *x, const struct interaction *ix, struct str payload);
+/* To the person's clients; a lost one is not told again. */
 void interaction_tell_user(struct api_ctx *x, const struct interaction *ix, enum event_type type, struct str data);
 /* {"id","nonce"} */
 struct str interaction_head(struct api_ctx *x, const struct interaction *ix);

@@ -126,32 +126,35 @@ struct str interaction_metadata(struct api_ctx *x, const struct interaction *ix,
     return payload_take(x->arena, &b);
 }
 
-/* It is not stored: who is not there to hear it could not answer in time either. */
-static void publish(struct api_ctx *x, enum event_type type, uint64_t topic, bool topic_is_user, uint64_t user_id,
-                    uint64_t channel_id, struct str data)
-{
-    struct event e = {.id = snowflake_next(),
-                      .type = type,
-                      .topic = topic,
-                      .topic_is_user = topic_is_user,
-                      .channel_id = channel_id,
-                      .user_id = user_id,
-                      .data = data};
-
-    commit_publish_transient(x->arena, x->ports, &e);
-}
-
-void interaction_dispatch(struct api_ctx *x, const struct interaction *ix, struct str payload)
+/* Numbered and kept like any event of the guild, so that a bot whose connection is away for a moment, or whose session
+ * goes to another node, still gets it by RESUME. What autocomplete asks is out of date with the next key. */
+enum api_error interaction_dispatch(struct api_ctx *x, const struct interaction *ix, struct str payload)
 {
     bool in_guild = ix->guild_id != 0;
+    struct commit c;
 
-    publish(x, EVENT_INTERACTION_CREATE, in_guild ? ix->guild_id : ix->bot_id, !in_guild, ix->bot_id, ix->channel_id,
-            payload);
+    commit_init(&c, x->arena);
+    struct event *e = commit_event(&c, EVENT_INTERACTION_CREATE, in_guild ? ix->guild_id : ix->bot_id, !in_guild);
+    e->user_id = ix->bot_id;
+    e->channel_id = ix->channel_id;
+    e->data = payload;
+    if (ix->type != INTERACTION_AUTOCOMPLETE)
+        return api_commit(x, &c, API_ERROR_UNKNOWN_APPLICATION);
+    commit_publish_transient(x->arena, x->ports, e);
+    return API_OK;
 }
 
 void interaction_tell_user(struct api_ctx *x, const struct interaction *ix, enum event_type type, struct str data)
 {
-    publish(x, type, ix->user_id, true, ix->user_id, ix->channel_id, data);
+    struct event e = {.id = snowflake_next(),
+                      .type = type,
+                      .topic = ix->user_id,
+                      .topic_is_user = true,
+                      .channel_id = ix->channel_id,
+                      .user_id = ix->user_id,
+                      .data = data};
+
+    commit_publish_transient(x->arena, x->ports, &e);
 }
 
 struct str interaction_head(struct api_ctx *x, const struct interaction *ix)

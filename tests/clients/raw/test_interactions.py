@@ -90,3 +90,22 @@ class Interactions(Case):
         self.assertEqual((told["id"], told["permissions"]), (command["id"], body["permissions"]))
         self.fence([alice], "after the permissions")
         self.assertFalse([e for e in alice.events if e["t"].startswith("APPLICATION")])
+
+    def test_heard_after_a_resume(self):
+        """A bot that was away when its command was used hears of it, on whichever node it comes back, and answers."""
+        bot = self.session("pingbot", GUILDS | MESSAGES)
+        bob = self.session("bob", GUILDS | MESSAGES)
+        command = self.command(name="patient", description="d")
+        bot.socket.drop()
+        self.use(self.bob, command)
+        self.told(bob, "INTERACTION_CREATE")
+        again = self.gateway()
+        again.resume(self.seed.tokens["pingbot"], bot.ready["session_id"], bot.seq)
+        interaction = self.told(again, "INTERACTION_CREATE")
+        self.told(again, "RESUMED")
+        self.assertEqual(interaction["data"]["name"], "patient")
+        message = self.answer(interaction, {"type": 4, "data": {"content": "here I am"}})
+        self.told(bob, "MESSAGE_CREATE", id=message["id"])
+        self.fence([again, bob], "after the answer")
+        heard = [e for e in again.events if e["t"] == "INTERACTION_CREATE"]
+        self.assertEqual(len(heard), 1)

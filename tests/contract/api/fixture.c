@@ -15,6 +15,7 @@ int status;
 json_t *body;
 bool from_origin;
 int64_t first_answer_ms = 300000;
+enum http_reach endpoint_reach = HTTP_REACH_LOOPBACK;
 
 static struct {
     struct api *api;
@@ -94,6 +95,7 @@ void api_start(bool limits)
                                   .secret = STR("a secret of at least 32 characters"),
                                   .limits = limits,
                                   .interaction_first_ms = first_answer_ms,
+                                  .endpoint_reach = endpoint_reach,
                                   .gateway_url = gateway_url};
     self.api = api_new(&options);
     o.arg = self.api;

@@ -21,6 +21,7 @@ extern struct token_registry *tokens;
 
 /* Of the server started next; 0: the ordinary time. What is not about it waits long, for busy machines. */
 extern int64_t first_answer_ms;
+extern enum http_reach endpoint_reach;
 
 void api_start(bool limits);
 void api_stop(void);
