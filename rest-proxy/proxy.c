@@ -121,6 +121,10 @@ static void refuse_job(struct http_response *res, enum job_result r, int64_t wai
 
 static void refuse_error(struct http_response *res, const struct http_result *r)
 {
+    if (r->error == -ECANCELED && !r->maybe_sent) {
+        refuse(res, 503, "withdrawn", "The request was not sent");
+        return;
+    }
     metric_add(&metric_lost, 1);
     if (r->maybe_sent)
         refuse(res, 502, "maybe_executed",

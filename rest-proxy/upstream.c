@@ -86,6 +86,11 @@ static bool worth_another_try(const struct http_result *r, bool idempotent)
     return !r->maybe_sent || (idempotent && r->error != -ETIMEDOUT);
 }
 
+static bool request_gone(void *arg)
+{
+    return http_request_gone(arg);
+}
+
 void upstream_call(struct http_client *c, const char *base_url, struct http_request *req, bool idempotent,
                    struct http_result *ret)
 {
@@ -99,6 +104,8 @@ void upstream_call(struct http_client *c, const char *base_url, struct http_requ
         .body_max = LIMIT_PROXY_ANSWER_BYTES,
     };
 
+    o.unwanted = request_gone;
+    o.unwanted_arg = req;
     for (int try = 1;; try++) {
         uint64_t start = clock_mono_ns();
 

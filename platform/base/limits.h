@@ -23,6 +23,8 @@
 /* HTTP client */
 #define LIMIT_HTTP_CLIENT_CONNECTIONS 64          /* to one host, where the caller names no other number; calls wait */
 #define LIMIT_HTTP_CLIENT_CONNECT_MS  5000        /* connecting with TLS; then -ETIMEDOUT */
+#define LIMIT_HTTP_CLIENT_IDLE_MS     20000       /* a kept http connection without a call; then closed */
+#define LIMIT_HTTP_CLIENT_NAME_MS     30000       /* the addresses of an http host are kept for so long */
 #define LIMIT_HTTP_CLIENT_HEAD_BYTES  (64u << 10) /* headers of an answer; over it -EMSGSIZE */
 
 /* WebSocket client */

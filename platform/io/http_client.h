@@ -1,4 +1,5 @@
-/* HTTP client on libcurl's multi interface: HTTP/1.1 and HTTP/2 (over TLS), connections kept. Loop thread only. */
+/* HTTP client: HTTP/1.1 over our own connections (http), HTTP/1.1 and HTTP/2 by libcurl (https); connections are kept.
+ * Loop thread only. */
 #pragma once
 
 #include "platform/base/buf.h"
@@ -18,6 +19,7 @@ struct http_client_options {
     const char *user_agent;
     int connections_per_host_max; /* 0 = LIMIT_HTTP_CLIENT_CONNECTIONS */
     enum http_reach reach;        /* elsewhere: -ECONNREFUSED, and nothing was sent */
+    bool curl_only;               /* libcurl for http, too: what one does, the other must do */
 };
 struct http_client *http_client_new(const struct http_client_options *o);
 /* Running calls end with -ECANCELED before it returns; may be called from a done. A call that one of them starts on the
@@ -29,8 +31,12 @@ struct http_call_options {
     const char *url;
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     struct str body;            /* copied */
-    int timeout_ms;
-    size_t body_max; /* of the answer; over it the call fails with -EMSGSIZE */
+    int timeout_ms;             /* the end is noticed up to 50 ms later */
+    size_t body_max;            /* of the answer; over it the call fails with -EMSGSIZE */
+    /* May be NULL. Asked once more just before the request leaves, which may be later than the start; true: it is not
+     * sent, the call ends with -ECANCELED. */
+    bool (*unwanted)(void *arg);
+    void *unwanted_arg;
 };
 
 struct http_result {

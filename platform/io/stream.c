@@ -1,5 +1,6 @@
-/* Accepted sockets on libuv, with TLS by OpenSSL over a BIO that reads from the bytes at hand and writes to one scratch
- * buffer: an idle connection holds no buffers. Loop thread only. At most LIMIT_HTTP_CONNECTIONS of them. */
+/* Sockets on libuv, with TLS by OpenSSL over a BIO that reads from the bytes at hand and writes to one scratch
+ * buffer: an idle connection holds no buffers. Loop thread only. At most LIMIT_HTTP_CONNECTIONS are
+ * accepted. */
 #include "platform/io/stream.h"
 
 #include "platform/base/check.h"
@@ -27,7 +28,12 @@ struct stream {
     SSL *ssl; /* NULL = plain */
     const char *tls_in;
     size_t tls_in_len;
-    uv_shutdown_t shutdown;
+    union {
+        uv_shutdown_t shutdown;
+        uv_connect_t connect;
+    };
+    stream_connected connected;
+    void *connected_arg;
     struct list link; /* on lingering */
     int64_t linger_until_ms;
     bool ended, finishing, shut, closing;
@@ -386,6 +392,36 @@ struct stream *stream_accept(uv_stream_t *listener, SSL_CTX *tls)
     if (tls)
         tls_start(s, tls);
     stream_resume(s);
+    return s;
+}
+
+static void on_connected(uv_connect_t *req, int status)
+{
+    struct stream *s = req->data;
+
+    if (s->closing)
+        return;
+    if (status == 0) {
+        uv_tcp_nodelay(&s->tcp, 1);
+        stream_resume(s);
+    }
+    s->connected(s, status, s->connected_arg);
+}
+
+struct stream *stream_connect(const struct sockaddr *to, stream_connected done, void *arg)
+{
+    struct stream *s = MEM_NEW(struct stream);
+
+    list_init(&s->link);
+    s->connected = done;
+    s->connected_arg = arg;
+    s->connect.data = s;
+    CHECK(uv_tcp_init(loop_uv(), &s->tcp) == 0);
+    open_count++;
+    if (uv_tcp_connect(&s->connect, &s->tcp, to, on_connected) != 0) {
+        stream_close(s);
+        return NULL;
+    }
     return s;
 }
 

@@ -1,6 +1,6 @@
-/* One accepted TCP socket, with TLS or without: what the HTTP server and WebSocket share. Internal to platform/io.
- * Loop thread only. A stream has one owner at a time; it ends by stream_finish or stream_abort, after which the owner
- * hears nothing more and forgets it. */
+/* One TCP socket, accepted (with TLS or without) or connected: what the HTTP server, WebSocket and the plain HTTP
+ * client share. Internal to platform/io. Loop thread only. A stream has one owner at a time; it ends by stream_finish
+ * or stream_abort, after which the owner hears nothing more and forgets it. */
 #pragma once
 
 #include "platform/base/buf.h"
@@ -19,6 +19,10 @@ struct stream_callbacks {
 /* Takes the next connection off a listening handle. tls: NULL = plain; the stream keeps its own reference.
  * NULL when the socket could not be had or LIMIT_HTTP_CONNECTIONS are open. Reading starts at once. */
 struct stream *stream_accept(uv_stream_t *listener, struct ssl_ctx_st *tls);
+/* Connects, plain. done(s, 0) or done(s, -errno) comes in a later turn, after which reading runs or the owner aborts
+ * it; never after the stream was ended. Set the owner before that. NULL: no socket could be had. */
+typedef void (*stream_connected)(struct stream *s, int error, void *arg);
+struct stream *stream_connect(const struct sockaddr *to, stream_connected done, void *arg);
 void stream_set_owner(struct stream *s, const struct stream_callbacks *cb, void *owner);
 
 /* done is called exactly once if and only if stream_write returned 1: when the memory behind `bufs` is needed no more,
@@ -47,4 +51,4 @@ void stream_reset(struct stream *s);
 
 void stream_peer(const struct stream *s, char out[64]); /* address without the port */
 bool stream_is_tls(const struct stream *s);
-unsigned stream_count(void); /* open in the process */
+unsigned stream_count(void); /* open in the process, connected ones included */

@@ -17,6 +17,7 @@ static struct http_listener *listener;
 static struct http_client *client;
 static char base[64], cert[64], key[64];
 static int requests, at_once, at_once_max;
+static bool by_curl; /* each test runs on both of the client's ways */
 
 static void handler(struct http_request *req, struct http_response *res, void *arg)
 {
@@ -88,7 +89,7 @@ static void sends_and_reads_whole(void)
     struct http_result r = {0};
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){.user_agent = "tester/1"});
+    client = http_client_new(&(struct http_client_options){.user_agent = "tester/1", .curl_only = by_curl});
     o = call_to("PATCH", "/x");
     o.headers = headers;
     o.body = STR("zero\0and\r\nlines\0");
@@ -110,7 +111,7 @@ static void speaks_every_method(void)
     static const char *const methods[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     for (unsigned i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
         struct http_call_options o = call_to(methods[i], "/status");
         struct http_result r = {0};
@@ -156,7 +157,7 @@ static void checks_certificates(void)
     assert_int_not_equal(error_for(call_to("POST", "/x"), &sent), 0);
     assert_false(sent);
     http_client_free(client);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     snprintf(base, sizeof(base), "https://127.0.0.1:%d", http_listener_port(listener));
     assert_int_equal(error_for(call_to("POST", "/x"), &sent), -EPROTO);
     assert_false(sent);
@@ -172,7 +173,7 @@ static void tells_failures_apart(void)
     bool sent = true;
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     o = call_to("POST", "/slow");
     o.timeout_ms = 100;
     assert_int_equal(error_for(o, &sent), -ETIMEDOUT);
@@ -223,7 +224,7 @@ static void cancels(void)
     struct http_call_options o;
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     o = call_to("POST", "/slow");
     struct http_call *call = http_call_start(client, &o, on_ended, &first);
     http_call_cancel(call); /* before anything was sent */
@@ -250,7 +251,7 @@ static void may_be_freed_between_a_cancel_and_its_end(void)
     struct http_call_options o;
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     o = call_to("POST", "/slow");
     struct http_call *call = http_call_start(client, &o, on_ended, &canceled);
     http_call_start(client, &o, on_ended, &running);
@@ -272,7 +273,7 @@ static void may_be_freed_by_who_is_told(void)
     struct http_call_options o;
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     first.free_this = client;
     o = call_to("GET", "/pause");
     http_call_start(client, &o, on_ended, &first);
@@ -290,7 +291,7 @@ static void ends_calls_started_while_it_is_freed(void)
     struct http_call_options o;
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     o = call_to("GET", "/slow");
     http_call_start(client, &o, on_ended, &e);
     http_client_free(client);
@@ -308,7 +309,7 @@ static void keeps_to_its_connections(void)
     struct http_call_options o;
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){.connections_per_host_max = 4});
+    client = http_client_new(&(struct http_client_options){.connections_per_host_max = 4, .curl_only = by_curl});
     o = call_to("GET", "/pause");
     for (int i = 0; i < 200; i++)
         http_call_start(client, &o, on_ended, &e);
@@ -320,13 +321,84 @@ static void keeps_to_its_connections(void)
 }
 ON_LOOP(keeps_to_its_connections)
 
+static bool is_unwanted(void *arg)
+{
+    return *(bool *)arg;
+}
+
+/* A request that waits for a connection is asked after once more before it leaves. */
+static void does_not_send_what_nobody_wants(void)
+{
+    struct ended first = {0}, second = {0}, third = {0};
+    bool unwanted = false;
+
+    serve(false);
+    client = http_client_new(&(struct http_client_options){.connections_per_host_max = 1, .curl_only = by_curl});
+    struct http_call_options o = call_to("POST", "/slow");
+    http_call_start(client, &o, on_ended, &first);
+    o.unwanted = is_unwanted;
+    o.unwanted_arg = &unwanted;
+    http_call_start(client, &o, on_ended, &second);
+    o.unwanted = NULL;
+    http_call_start(client, &o, on_ended, &third);
+    unwanted = true;
+    UNTIL(first.count == 1 && second.count == 1 && third.count == 1);
+    assert_int_equal(first.error, 0);
+    assert_int_equal(second.error, -ECANCELED);
+    assert_int_equal(third.error, 0);
+    assert_int_equal(requests, 2);
+    stop_serving();
+}
+ON_LOOP(does_not_send_what_nobody_wants)
+
+static void resolves_names(void)
+{
+    bool sent = false;
+
+    serve(false);
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
+    snprintf(base, sizeof(base), "http://localhost:%d", http_listener_port(listener));
+    assert_int_equal(error_for(call_to("GET", "/x"), &sent), 0);
+    snprintf(base, sizeof(base), "http://no..name:%d", http_listener_port(listener));
+    assert_int_not_equal(error_for(call_to("POST", "/x"), &sent), 0);
+    assert_false(sent);
+    assert_int_equal(requests, 1);
+    stop_serving();
+}
+ON_LOOP(resolves_names)
+
+static int error_with_reach(enum http_reach reach)
+{
+    bool sent = true;
+
+    client = http_client_new(&(struct http_client_options){.reach = reach, .curl_only = by_curl});
+    int error = error_for(call_to("POST", "/x"), &sent);
+    assert_int_equal(sent, false);
+    http_client_free(client);
+    client = NULL;
+    return error;
+}
+
+static void goes_only_where_it_may(void)
+{
+    serve(false);
+    assert_int_equal(error_with_reach(HTTP_REACH_PUBLIC), -ECONNREFUSED);
+    assert_int_equal(requests, 0);
+    assert_int_equal(error_with_reach(HTTP_REACH_LOOPBACK), 0);
+    snprintf(base, sizeof(base), "http://localhost:%d", http_listener_port(listener));
+    assert_int_equal(error_with_reach(HTTP_REACH_PUBLIC), -ECONNREFUSED);
+    assert_int_equal(requests, 1);
+    stop_serving();
+}
+ON_LOOP(goes_only_where_it_may)
+
 static void serves_many_calls(void)
 {
     struct ended e = {0};
     int64_t began;
 
     serve(false);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
     began = clock_mono_ms();
     for (int round = 1; round <= 20; round++) {
         for (int i = 0; i < 100; i++) {
@@ -347,7 +419,7 @@ ON_LOOP(serves_many_calls)
 static struct {
     int fd, port;
     const char *const *words; /* NULL ends them; an empty word: closed without an answer */
-    int served;
+    int served, closed;
     pthread_t thread;
 } rude;
 
@@ -363,6 +435,7 @@ static void rude_connection(int fd, const char *const **word)
             break;
     }
     close(fd);
+    __atomic_add_fetch(&rude.closed, 1, __ATOMIC_SEQ_CST);
 }
 
 static void *rude_main(void *arg)
@@ -390,10 +463,10 @@ static void rude_serve(const char *const *words)
     assert_int_equal(getsockname(rude.fd, (struct sockaddr *)&a, &n), 0);
     rude.port = ntohs(a.sin_port);
     rude.words = words;
-    rude.served = 0;
+    rude.served = rude.closed = 0;
     snprintf(base, sizeof(base), "http://127.0.0.1:%d", rude.port);
     assert_int_equal(pthread_create(&rude.thread, NULL, rude_main, NULL), 0);
-    client = http_client_new(&(struct http_client_options){0});
+    client = http_client_new(&(struct http_client_options){.curl_only = by_curl});
 }
 
 static void rude_stop(void)
@@ -436,6 +509,36 @@ static void repeats_a_get(void)
     assert_int_equal(rude.served, 3);
 }
 ON_LOOP(repeats_a_get)
+
+/* Nothing was said of an end, but it was seen before the next request. */
+static void sends_nothing_on_what_has_ended(void)
+{
+    static const char *const words[] = {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", KEPT, NULL};
+    bool sent = false;
+
+    rude_serve(words);
+    assert_int_equal(error_for(call_to("POST", "/1"), &sent), 0);
+    UNTIL(__atomic_load_n(&rude.closed, __ATOMIC_SEQ_CST) == 1);
+    co_sleep(1100); /* longer than a connection is trusted unseen */
+    assert_int_equal(error_for(call_to("POST", "/2"), &sent), 0);
+    rude_stop();
+    assert_int_equal(rude.served, 2);
+}
+ON_LOOP(sends_nothing_on_what_has_ended)
+
+static void reads_to_the_connections_end(void)
+{
+    static const char *const words[] = {"HTTP/1.1 200 OK\r\n\r\nto the end", NULL};
+    struct http_result r = {0};
+
+    rude_serve(words);
+    struct http_call_options o = call_to("GET", "/");
+    assert_int_equal(http_call_await(client, &o, &r), 0);
+    assert_true(str_eq(buf_str(&r.body), STR("to the end")));
+    http_result_done(&r);
+    rude_stop();
+}
+ON_LOOP(reads_to_the_connections_end)
 
 static void refuses_broken_answers(void)
 {
@@ -489,12 +592,19 @@ int main(void)
         cmocka_unit_test(may_be_freed_by_who_is_told_test),
         cmocka_unit_test(ends_calls_started_while_it_is_freed_test),
         cmocka_unit_test(keeps_to_its_connections_test),
+        cmocka_unit_test(does_not_send_what_nobody_wants_test),
+        cmocka_unit_test(resolves_names_test),
+        cmocka_unit_test(goes_only_where_it_may_test),
         cmocka_unit_test(serves_many_calls_test),
         cmocka_unit_test(never_repeats_what_may_have_been_executed_test),
         cmocka_unit_test(repeats_a_get_test),
+        cmocka_unit_test(sends_nothing_on_what_has_ended_test),
+        cmocka_unit_test(reads_to_the_connections_end_test),
         cmocka_unit_test(refuses_broken_answers_test),
         cmocka_unit_test(takes_the_final_answers_headers_test),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("plain", tests, NULL, NULL);
+    by_curl = true;
+    return failed + cmocka_run_group_tests_name("curl", tests, NULL, NULL);
 }
