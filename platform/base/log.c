@@ -23,6 +23,14 @@ void log_init(const char *component, enum log_level level, bool json)
     log_json = json;
 }
 
+enum log_level log_level_of(const char *name)
+{
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, level_names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_LEVEL_INFO;
+}
+
 bool log_enabled(enum log_level level)
 {
     return level >= log_lowest;

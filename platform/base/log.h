@@ -9,6 +9,8 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 
 /* component: static string put on every line, e.g. "gateway". */
 void log_init(const char *component, enum log_level level, bool json);
+/* "debug", "info", "warn", "error"; LOG_LEVEL_INFO for anything else. */
+enum log_level log_level_of(const char *name);
 void log_write(enum log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool log_enabled(enum log_level level);
 

@@ -91,15 +91,6 @@ static int command_help(const struct command *c)
     return 0;
 }
 
-static enum log_level level_of(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0)
-            return (enum log_level)i;
-    return LOG_LEVEL_INFO;
-}
-
 static int command_run(const struct command *c, int argc, char **argv)
 {
     BUF_AUTO struct buf err = {0};
@@ -109,7 +100,8 @@ static int command_run(const struct command *c, int argc, char **argv)
         mem_free(rest);
         return usage_error(&err);
     }
-    log_init(c->name, level_of(setting_str(SETTING_log_level)), strcmp(setting_str(SETTING_log_format), "json") == 0);
+    log_init(c->name, log_level_of(setting_str(SETTING_log_level)),
+             strcmp(setting_str(SETTING_log_format), "json") == 0);
     metrics_show(c->metrics);
     loop_init();
     int code = c->run(rest_count, rest);

@@ -2,6 +2,8 @@
  * figure that says how fast is a ratio taken in one run. Single-threaded. */
 #pragma once
 
+#include "platform/base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +13,7 @@
 int net_connect(int port); /* 127.0.0.1, blocking, TCP_NODELAY; exits on failure */
 /* The same from 127.0.x.y, so that one process can open more connections than there are ports. */
 int net_connect_from(unsigned address, int port);
+int net_try(int port); /* -1: nobody listens */
 int net_listen(int *ret_port);
 void net_write(int fd, const void *p, size_t n); /* all of it */
 /* One HTTP request on a kept connection; the whole answer (head and body) in buf, NUL-terminated. Returns the status.
@@ -48,6 +51,38 @@ long server_resident_kb(const struct server *s);
 /* Time all threads of the process have spent on a processor. */
 uint64_t process_cpu_ns(int pid);
 uint64_t now_ns(void);
+
+/* --- gateway.c: what shards connect to, speaking as a benchmark wants
+ * ------------------------------------------------------------------------------ */
+#define BENCH_APPLICATION 4242
+#define BENCH_TOKEN       "NDI0Mg.x.y"
+#define BENCH_GUILDS      1000
+struct gateway_session;
+struct gateway { /* memory that it shares with this program */
+    int port, pid;
+    unsigned shards;     /* recommended */
+    unsigned identified; /* sessions so far */
+    unsigned go;         /* for `turn`: how often it should have spoken */
+    void (*turn)(struct gateway_session *s);
+};
+struct gateway_session {
+    struct gateway *gateway;
+    int fd;
+    uint64_t seq;  /* of the last dispatch */
+    unsigned done; /* for `turn`: how often it has spoken */
+    struct buf out;
+};
+/* turn: about every millisecond, in the session's thread. Ended with process_end(pid). */
+struct gateway *gateway_start(void (*turn)(struct gateway_session *s));
+/* One text message, kept until the flush. */
+void gateway_say(struct gateway_session *s, struct str text);
+void gateway_flush(struct gateway_session *s);
+/* `guildhall shard` on it, on REDIS_URL and AMQP_URL. */
+int gateway_shard_start(struct gateway *g, const char *program, unsigned shards);
+void process_end(int pid); /* kills it */
+/* d of a MESSAGE_CREATE of about 750 bytes, of guild 1 + n % BENCH_GUILDS; stamp is its nonce. */
+struct str event_body(struct buf *b, unsigned n, uint64_t stamp);
+void gateway_say_event(struct gateway_session *s, unsigned n, uint64_t stamp);
 
 /* --- shard.c: between a gateway of its own and the servers of REDIS_URL and AMQP_URL */
 void bench_shard(const char *bin);

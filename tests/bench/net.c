@@ -16,6 +16,18 @@ static void die(const char *what)
     exit(1);
 }
 
+int net_try(int port)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(0x7f000001)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) < 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 int net_connect_from(unsigned address, int port)
 {
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001 + address)};

@@ -84,7 +84,8 @@ struct gh_bot *gh_bot_new(const struct gh_options *options)
         fprintf(stderr, "guildhall: %.*s\n", STR_ARG(buf_str(&err)));
         return NULL;
     }
-    log_init("worker", LOG_LEVEL_INFO, strcmp(setting_str(SETTING_log_format), "json") == 0);
+    log_init("worker", log_level_of(setting_str(SETTING_log_level)),
+             strcmp(setting_str(SETTING_log_format), "json") == 0);
     struct gh_bot *bot = MEM_NEW(struct gh_bot);
     bot->token = chosen(o->token, SETTING_token);
     bot->amqp_url = chosen(o->amqp_url, SETTING_amqp_url);

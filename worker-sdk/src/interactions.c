@@ -162,7 +162,7 @@ static int answer(struct gh_context *c, const struct gh_interaction *i, int type
         json_object_set_new(o, "data", data);
     own.priority = GH_PRIORITY_HIGH;
     int error = gh_create_interaction_response(c, i->id, i->token, (struct gh_json *)o, &own, NULL);
-    bool again = c->attempt > 0 || (c->item && c->item->event.redelivered);
+    bool again = c->call_repeated || c->attempt > 0 || (c->item && c->item->event.redelivered);
     return error && again && c->error.code == GH_CODE_INTERACTION_HAS_ALREADY_BEEN_ACKNOWLEDGED ? 0 : error;
 }
 

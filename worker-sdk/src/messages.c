@@ -13,8 +13,8 @@ static void nonce_make(struct gh_context *c, char nonce[26])
     static const unsigned char key[crypto_shorthash_KEYBYTES] = {1};
     char text[192];
     if (c->item) {
-        int n = snprintf(text, sizeof text, "%s:%lld", c->item->event.session, (long long)c->item->event.seq);
-        crypto_shorthash(hash, (const unsigned char *)text, (unsigned long long)n, key);
+        event_identity(c, text, sizeof text);
+        crypto_shorthash(hash, (const unsigned char *)text, strlen(text), key);
     } else {
         randombytes_buf(hash, sizeof hash);
     }

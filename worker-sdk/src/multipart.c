@@ -85,14 +85,27 @@ static void field_parts(struct buf *b, const char *boundary, json_t *o, const st
     }
 }
 
+/* Of the content: the same request again has the same bytes. */
+static void boundary_make(const json_t *o, const struct gh_call *call, char boundary[33])
+{
+    unsigned char digest[16];
+    crypto_generichash_state h;
+    char *text = json_dumps(o, JSON_COMPACT);
+    crypto_generichash_init(&h, NULL, 0, sizeof digest);
+    crypto_generichash_update(&h, (const unsigned char *)text, strlen(text));
+    for (size_t i = 0; i < call->files_count; i++)
+        crypto_generichash_update(&h, call->files[i].data, call->files[i].size);
+    crypto_generichash_final(&h, digest, sizeof digest);
+    sodium_bin2hex(boundary, 33, digest, sizeof digest);
+    free(text);
+}
+
 static void form_make(struct gh_context *c, json_t *o, const struct gh_call *call, enum rest_form form,
                       struct buf *bytes, struct rest_body *ret)
 {
-    unsigned char random[16];
     char boundary[33];
     json_t *own = o ? json_deep_copy(o) : json_object();
-    randombytes_buf(random, sizeof random);
-    sodium_bin2hex(boundary, sizeof boundary, random, sizeof random);
+    boundary_make(own, call, boundary);
     if (form == REST_PAYLOAD)
         payload_parts(bytes, boundary, own, call);
     else

@@ -14,6 +14,7 @@
 #define ANSWER_BYTES_MAX (16u << 20)
 #define TRIES            5
 #define FIRST_PAUSE_MS   100
+#define GENERATIONS_MAX  16
 
 METRIC_DEFINE(calls, METRIC_COUNTER, "guildhall_worker_calls_total", "HTTP calls answered");
 METRIC_DEFINE(failures, METRIC_COUNTER, "guildhall_worker_call_failures_total", "HTTP calls that ended with an error");
@@ -119,34 +120,69 @@ static void head_make(struct gh_context *c, const struct gh_call *call, const ch
 
 /* --- tried again --- */
 
-static bool repeatable(const char *method, const struct gh_call *call)
+/* Discord takes one first answer of an interaction. */
+static bool is_callback(const char *path)
 {
-    return call->repeatable || strcmp(method, "GET") == 0 || strcmp(method, "PUT") == 0 ||
-           strcmp(method, "DELETE") == 0;
+    static const char tail[] = "/callback", head[] = "/interactions/";
+    size_t n = strlen(path);
+    return strncmp(path, head, sizeof head - 1) == 0 && n > sizeof tail &&
+           strcmp(path + n - (sizeof tail - 1), tail) == 0;
 }
 
-enum rest_verdict rest_judge(const struct http_result *r, bool may_repeat)
+static bool harmless(const char *method, const char *path, const struct gh_call *call)
+{
+    return call->repeatable || strcmp(method, "GET") == 0 || strcmp(method, "PUT") == 0 ||
+           strcmp(method, "DELETE") == 0 || is_callback(path);
+}
+
+enum rest_verdict rest_judge(const struct http_result *r, struct rest_terms t)
 {
     struct str proxy = http_result_header(r, "x-guildhall-proxy");
     if (r->error == -ECANCELED || r->error == -EMSGSIZE)
         return REST_DONE;
     if (r->error)
-        return !r->maybe_sent || may_repeat ? REST_AGAIN : REST_DONE;
+        return !r->maybe_sent || t.harmless || t.keyed ? REST_AGAIN : REST_DONE;
     if (str_eq(proxy, STR("not_sent")) || str_eq(proxy, STR("overload")) || str_eq(proxy, STR("stopping")))
         return REST_AGAIN;
-    return str_eq(proxy, STR("maybe_executed")) && may_repeat ? REST_AGAIN : REST_DONE;
+    if (str_eq(proxy, STR("no_store")))
+        return t.harmless ? REST_BARE : REST_AGAIN;
+    if (str_eq(proxy, STR("maybe_executed")) && t.harmless)
+        return t.keyed ? REST_ANEW : REST_AGAIN;
+    return str_eq(proxy, STR("repeated")) && t.fresh && r->status >= 400 ? REST_SKIP : REST_DONE;
 }
 
-static int call_once(struct gh_context *c, const struct http_call_options *o, bool may_repeat, struct http_result *r)
+/* False: that was the last one. What is skipped is no try of this call. */
+static bool next_try(struct gh_context *c, enum rest_verdict v, struct rest_key *key, struct rest_terms *t,
+                     unsigned *tries)
 {
-    int64_t pause_ms = FIRST_PAUSE_MS;
-    for (int i = 0;; i++, pause_ms *= 2) {
+    bool next_key = v == REST_ANEW || v == REST_SKIP;
+    if (v == REST_DONE || (next_key && (key->given || key->generation == GENERATIONS_MAX)))
+        return false;
+    key->generation += next_key;
+    t->fresh = next_key;
+    t->keyed = t->keyed && v != REST_BARE;
+    if (v == REST_SKIP)
+        return true;
+    if (++*tries == TRIES)
+        return false;
+    c->call_repeated = true;
+    metric_add(&repeats, 1);
+    co_sleep(FIRST_PAUSE_MS << (*tries - 1));
+    return true;
+}
+
+static int call_repeat(struct gh_context *c, const struct http_call_options *o, struct head *h, struct rest_key *key,
+                       bool is_harmless, struct http_result *r)
+{
+    struct rest_terms t = {.harmless = is_harmless, .keyed = rest_key_is(key), .fresh = true};
+    unsigned tries = 0;
+    c->call_repeated = false;
+    for (;;) {
+        h->lines[h->count] = t.keyed ? rest_key_line(c, key) : NULL;
         (void)http_call_await(c->bot->http, o, r);
-        if (i + 1 == TRIES || rest_judge(r, may_repeat) == REST_DONE)
+        if (!next_try(c, rest_judge(r, t), key, &t, &tries))
             return r->error;
-        metric_add(&repeats, 1);
         http_result_done(r);
-        co_sleep(pause_ms);
     }
 }
 
@@ -159,6 +195,7 @@ int rest_call(struct gh_context *c, const char *method, const char *path, const 
     BUF_AUTO struct buf url = {0};
     struct head h = {0};
     struct http_result r;
+    struct rest_key key;
     call = call ? call : &plain;
     head_make(c, call, body->content_type, &h);
     buf_addf(&url, "%s/v10%s", c->bot->proxy_url, path);
@@ -170,7 +207,8 @@ int rest_call(struct gh_context *c, const char *method, const char *path, const 
                                   .body = body->bytes,
                                   .timeout_ms = TIMEOUT_MS,
                                   .body_max = ANSWER_BYTES_MAX};
-    int error = call_once(c, &o, repeatable(method, call), &r);
+    rest_key_make(c, method, path, body->bytes, call, &key);
+    int error = call_repeat(c, &o, &h, &key, harmless(method, path, call), &r);
     struct gh_response answer = {.status = error ? 0 : r.status, .body = ""};
     json_t *json = NULL;
     if (error == 0) {

@@ -61,13 +61,21 @@ struct gh_bot {
     struct lanes *lanes; /* the root's; NULL: one thread */
 };
 
+/* A request that creates something, made in a context. */
+struct asked {
+    const struct asked *next;
+    uint64_t hash;
+};
+
 struct gh_context {
     struct gh_bot *bot;
     const struct item *item; /* NULL: a task's */
     struct arena arena;
-    json_t *roots;    /* an array of what entities point into */
-    unsigned calls;   /* messages so far: part of their nonces */
-    unsigned attempt; /* how often the handler has failed with this event */
+    json_t *roots;             /* an array of what entities point into */
+    unsigned calls;            /* messages so far: part of their nonces */
+    unsigned attempt;          /* how often the handler has failed with this event */
+    const struct asked *asked; /* so far; in the arena */
+    bool call_repeated;        /* the last call was sent more than once, or may have been */
     struct gh_error error;
 };
 

@@ -74,6 +74,101 @@ static void what_was_not_sent_is_sent_again(void)
 }
 ON_LOOP(what_was_not_sent_is_sent_again)
 
+static const char *key_of(int call)
+{
+    static char key[4][64];
+    static int turn;
+    const char *at = strcasestr(fake.call[call].headers, REST_KEY_HEADER ": ");
+    if (!at)
+        return "";
+    char *out = key[turn++ % 4];
+    at += strlen(REST_KEY_HEADER ": ");
+    snprintf(out, sizeof key[0], "%.*s", (int)strcspn(at, "\n"), at);
+    return out;
+}
+
+static int webhook_make(const char *name)
+{
+    return gh_create_webhook(&c, 1, &(struct gh_webhook){.name = name}, NULL, NULL);
+}
+
+static void what_creates_something_has_a_key_that_its_repetitions_share(void)
+{
+    fake_open();
+    fake.answers[0] = (struct fake_answer){503, "{}", "overload"};
+    for (int i = 1; i < 7; i++)
+        fake.answers[i] = (struct fake_answer){200, "{\"id\":\"1\"}", NULL};
+    assert_int_equal(webhook_make("w"), 0); /* calls 0 and 1 */
+    assert_int_equal(strlen(key_of(0)), 36);
+    assert_string_equal(key_of(0), key_of(1));
+    assert_int_equal(webhook_make("w"), 0); /* meant as another */
+    assert_string_not_equal(key_of(1), key_of(2));
+    fake_attempt(1);
+    assert_int_equal(webhook_make("v"), 0);
+    assert_int_equal(webhook_make("w"), 0);
+    assert_string_not_equal(key_of(3), key_of(0));
+    assert_string_equal(key_of(4), key_of(0));
+    item.event.seq++;
+    fake_attempt(0);
+    assert_int_equal(webhook_make("w"), 0);
+    assert_string_not_equal(key_of(5), key_of(0));
+    assert_int_equal(gh_create_webhook(&c, 1, NULL, &(struct gh_call){.idempotency_key = "mine"}, NULL), 0);
+    assert_string_equal(key_of(6), "mine");
+    assert_int_equal(gh_trigger_typing_indicator(&c, 1, NULL), 0);
+    assert_int_equal(gh_delete_webhook(&c, 1, NULL), 0);
+    assert_string_equal(key_of(7), "");
+    assert_string_equal(key_of(8), "");
+    fake_close();
+}
+ON_LOOP(what_creates_something_has_a_key_that_its_repetitions_share)
+
+static void a_failure_that_the_proxy_remembers_is_tried_again(void)
+{
+    fake_open();
+    fake.answers[0] = (struct fake_answer){500, "{}", NULL};
+    fake.answers[1] = (struct fake_answer){500, "{}", "repeated"};
+    fake.answers[2] = (struct fake_answer){200, "{\"id\":\"1\"}", NULL};
+    assert_int_equal(webhook_make("w"), -EIO);
+    fake_attempt(1);
+    assert_int_equal(webhook_make("w"), 0);
+    assert_int_equal(fake.calls, 3);
+    assert_string_equal(key_of(0), key_of(1));
+    assert_string_not_equal(key_of(1), key_of(2));
+    fake.answers[3] = (struct fake_answer){503, "{}", "overload"};
+    fake.answers[4] = (struct fake_answer){403, "{}", "repeated"}; /* of this very call */
+    assert_int_equal(webhook_make("x"), -EACCES);
+    assert_int_equal(fake.calls, 5);
+    fake_close();
+}
+ON_LOOP(a_failure_that_the_proxy_remembers_is_tried_again)
+
+static void a_message_goes_without_a_key_where_none_can_be_kept(void)
+{
+    fake_open();
+    fake.answers[0] = (struct fake_answer){503, "{}", "no_store"};
+    fake.answers[1] = (struct fake_answer){502, "{}", "maybe_executed"};
+    fake.answers[2] = (struct fake_answer){200, "{\"id\":\"1\"}", NULL};
+    assert_int_equal(gh_message_send(&c, 5, "one"), 0); /* its nonce keeps it from coming twice */
+    assert_int_equal(fake.calls, 3);
+    assert_string_not_equal(key_of(0), "");
+    assert_string_equal(key_of(1), "");
+    fake.answers[3] = (struct fake_answer){503, "{}", "no_store"};
+    fake.answers[4] = (struct fake_answer){200, "{\"id\":\"1\"}", NULL};
+    assert_int_equal(webhook_make("w"), 0);
+    assert_string_equal(key_of(3), key_of(4));
+    fake_close();
+}
+ON_LOOP(a_message_goes_without_a_key_where_none_can_be_kept)
+
+static void what_may_have_arrived_is_asked_for_again_by_its_key(void **state)
+{
+    const struct http_result lost = {.error = -ETIMEDOUT, .maybe_sent = true};
+    (void)state;
+    assert_int_equal(rest_judge(&lost, (struct rest_terms){.keyed = true}), REST_AGAIN);
+    assert_int_equal(rest_judge(&lost, (struct rest_terms){.harmless = true}), REST_AGAIN);
+    assert_int_equal(rest_judge(&lost, (struct rest_terms){0}), REST_DONE);
+}
+
 static const char *nonce_of(int call)
 {
     static char nonce[2][32];
@@ -105,6 +200,12 @@ static void messages_carry_a_nonce_that_a_repetition_shares(void)
     fake_attempt(0);
     assert_int_equal(gh_message_send(&c, 5, "other event"), 0);
     assert_string_not_equal(nonce_of(1), nonce_of(4));
+    bot.group = mem_strdup("others"); /* who handle the same event, and say the same */
+    fake_attempt(0);
+    assert_int_equal(gh_message_send(&c, 5, "other event"), 0);
+    assert_string_not_equal(nonce_of(4), nonce_of(5));
+    assert_string_not_equal(key_of(4), key_of(5));
+    mem_free(bot.group);
     fake_close();
 }
 ON_LOOP(messages_carry_a_nonce_that_a_repetition_shares)
@@ -156,6 +257,10 @@ int main(void)
         cmocka_unit_test(a_typed_call_builds_its_path_and_reads_its_answer_test),
         cmocka_unit_test(errors_tell_the_documented_code_test),
         cmocka_unit_test(what_was_not_sent_is_sent_again_test),
+        cmocka_unit_test(what_creates_something_has_a_key_that_its_repetitions_share_test),
+        cmocka_unit_test(a_failure_that_the_proxy_remembers_is_tried_again_test),
+        cmocka_unit_test(a_message_goes_without_a_key_where_none_can_be_kept_test),
+        cmocka_unit_test(what_may_have_arrived_is_asked_for_again_by_its_key),
         cmocka_unit_test(messages_carry_a_nonce_that_a_repetition_shares_test),
         cmocka_unit_test(files_go_in_a_form_test),
         cmocka_unit_test(nobody_there_is_an_error_in_the_end_test),

@@ -2,9 +2,12 @@
  * go on, and returns 0 or a negative error: -EACCES (401, 403), -ENOENT (404), -EINVAL (other 4xx), -EAGAIN (429: the
  * deadline would pass), -EIO (5xx), -ETIMEDOUT, -ECONNREFUSED, -EPROTO. gh_last_error tells Discord's code.
  *
- * A call that certainly had no effect (no proxy there, the proxy says so) is made again for about two seconds. One that
- * may have had (the connection broke, 502 `maybe_executed`) is made again only where that changes nothing: GET, PUT,
- * DELETE, and messages, which carry a nonce. */
+ * A call that certainly had no effect (no proxy there, the proxy says so) is made again for about two seconds. What
+ * creates something (POST) carries an idempotency key made of the event, the path and the body: made again, by the
+ * library or by the handler's next try, it gets the first one's answer from the proxy and is not sent twice; one that
+ * failed is sent again by the handler's next try. Where the proxy does not know what became of a request (502
+ * `maybe_executed`) it is made again only where that changes nothing: GET, PUT, DELETE, messages, which carry a nonce,
+ * and an interaction's first answer. */
 #ifndef GUILDHALL_REST_H
 #define GUILDHALL_REST_H
 
@@ -33,6 +36,9 @@ struct gh_call {
     int64_t deadline_ms; /* rather -EAGAIN than wait longer for a rate limit */
     enum gh_priority priority;
     bool repeatable; /* sending it twice changes nothing: may be made again in every case */
+    /* At most 120 bytes, used as it is in place of the library's: the same request with it within ten minutes, by any
+     * worker, gets the first one's answer, whatever that was. */
+    const char *idempotency_key;
 };
 
 /* What came back, also with an error. */
