@@ -42,6 +42,7 @@ void connection_store(struct connection *c)
     snprintf(s.id, sizeof(s.id), "%.*s", STR_ARG(id));
     s.epoch = c->o.epoch;
     s.seq = pipeline_confirmed(c->pipeline);
+    snprintf(c->stored_run, sizeof(c->stored_run), "%s", redis_run_id(c->o.key.redis));
     c->storing = true;
     c->calls++;
     session_store(&c->o.key, &s, on_stored, c);
@@ -302,6 +303,12 @@ bool connection_is_live(const struct connection *c)
 bool connection_is_down(const struct connection *c)
 {
     return c->step == DOWN;
+}
+
+void connection_redis_check(struct connection *c)
+{
+    if (c->step == LIVE && strcmp(c->stored_run, redis_run_id(c->o.key.redis)) != 0)
+        connection_store(c);
 }
 
 void connection_kick(struct connection *c)

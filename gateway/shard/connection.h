@@ -54,5 +54,7 @@ unsigned connections_starts_blocked(void);
 bool connection_is_live(const struct connection *c);
 bool connection_is_down(const struct connection *c); /* the upstream refused for good; an operator has to act */
 const char *connection_step(const struct connection *c);
+/* A Redis that began anew may have forgotten how far it is: told again, also when no event comes. */
+void connection_redis_check(struct connection *c);
 /* Redis or RabbitMQ came back, the lease was renewed: what waits goes on. */
 void connection_kick(struct connection *c);

@@ -31,7 +31,8 @@ struct connection {
     int64_t beat_ms, beat_interval_ms;
     struct loop_timer *step_timer, *beat_timer, *store_timer;
     bool storing, store_again;
-    unsigned calls; /* answers of Redis that are awaited */
+    char stored_run[48]; /* of Redis, that was told last how far it is */
+    unsigned calls;      /* answers of Redis that are awaited */
     void (*left)(unsigned shard, void *arg);
     bool leaving, dropped;
 

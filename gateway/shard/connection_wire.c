@@ -61,6 +61,7 @@ void connection_on_beat(void *arg)
     }
     c->acked = false;
     loop_timer_start(c->beat_timer, c->beat_interval_ms, 0);
+    connection_store(c); /* it expires, and there may be no events */
     connection_beat(c);
 }
 

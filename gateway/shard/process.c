@@ -272,9 +272,12 @@ static void on_watch(void *arg)
 {
     struct process *p = arg;
 
-    for (int i = 0; i < SETS_MAX; i++)
-        if (p->sets[i])
-            shard_set_metrics(p->sets[i]);
+    for (int i = 0; i < SETS_MAX; i++) {
+        if (!p->sets[i])
+            continue;
+        shard_set_metrics(p->sets[i]);
+        shard_set_redis_check(p->sets[i]);
+    }
     if (p->current)
         metric_set(&metric_held, shard_set_held(p->current));
     if (!p->told_ready && process_redis_ready(p) && process_broker_ready(p) && process_shards_ready(p)) {

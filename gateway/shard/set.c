@@ -220,6 +220,17 @@ void shard_set_metrics(struct shard_set *s)
     }
 }
 
+static void one_redis_check(struct shard_set *s, struct connection *c)
+{
+    (void)s;
+    connection_redis_check(c);
+}
+
+void shard_set_redis_check(struct shard_set *s)
+{
+    each(s, one_redis_check);
+}
+
 uint64_t shard_set_generation(const struct shard_set *s)
 {
     return s->o.generation;

@@ -37,3 +37,4 @@ bool shard_set_ready(const struct shard_set *s); /* it holds its share, and all 
 struct connection *shard_set_connection(const struct shard_set *s, unsigned shard);
 /* Writes the state of each shard held here to /metrics. */
 void shard_set_metrics(struct shard_set *s);
+void shard_set_redis_check(struct shard_set *s); /* a few times a second; as connection_redis_check */

@@ -213,6 +213,29 @@ static void a_redis_that_forgot_everything_loses_no_event(void)
 }
 ON_LOOP(a_redis_that_forgot_everything_loses_no_event)
 
+static void redis_empty(void *arg)
+{
+    (void)arg;
+    services_do("kill", "redis");
+    assert_int_equal(system("rm -rf \"$SERVICES_DIR/redis/data\""), 0); // NOLINT(cert-env33-c): a test's own words
+    services_do("start", "redis");
+}
+
+/* A Redis that came back with nothing is told how far a shard is though no event comes; so its holder may die. */
+static void a_quiet_shard_outlives_an_emptied_redis(void)
+{
+    begin_live();
+    co_work(redis_empty, NULL);
+    WAIT(stored_seq() == fake_seq_of(20));
+    shard_end(0, SIGKILL);
+    fake_emit(30);
+    shard_start(1);
+    all_came();
+    assert_int_equal(fake.identifies, 1);
+    end();
+}
+ON_LOOP(a_quiet_shard_outlives_an_emptied_redis)
+
 /* Of 100 starts a day 10 are kept: when they are left nobody identifies, but RESUME goes on; until the upstream has
  * more again. */
 static void identifies_end_before_the_days_starts_do(void)
@@ -256,6 +279,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_process_that_stops_hands_its_shard_over_test),
         cmocka_unit_test(a_holder_that_slept_through_its_lease_is_fenced_test),
         cmocka_unit_test(a_redis_that_forgot_everything_loses_no_event_test),
+        cmocka_unit_test(a_quiet_shard_outlives_an_emptied_redis_test),
         cmocka_unit_test(identifies_end_before_the_days_starts_do_test),
         cmocka_unit_test(dead_letters_are_listed_replayed_and_dropped_test),
         cmocka_unit_test(typing_is_left_out_while_workers_are_behind_test),
