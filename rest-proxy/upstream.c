@@ -15,44 +15,52 @@
 
 METRIC_DEFINE(metric_time, METRIC_HISTOGRAM, "guildhall_proxy_upstream_seconds", "Time from sending to the answer");
 
-static bool is_one_of(struct str name, const char *const *list)
+#define NAME(text)                                                                                                     \
+    {                                                                                                                  \
+        text, sizeof(text) - 1                                                                                         \
+    }
+
+static bool is_one_of(struct str name, const struct str *list, size_t count)
 {
-    for (; *list; list++)
-        if (str_eq_nocase(name, str_c(*list)))
+    for (size_t i = 0; i < count; i++)
+        if (name.n == list[i].n && str_eq_nocase(name, list[i]))
             return true;
     return false;
 }
 
-/* Hop-by-hop (RFC 9110, 7.6.1), what libcurl writes itself, and our own. */
+/* Hop-by-hop (RFC 9110, 7.6.1), what the client writes itself, and our own. */
 static bool request_header_travels(struct str name)
 {
-    static const char *const dropped[] = {"connection",
-                                          "keep-alive",
-                                          "proxy-connection",
-                                          "proxy-authorization",
-                                          "te",
-                                          "trailer",
-                                          "transfer-encoding",
-                                          "upgrade",
-                                          "host",
-                                          "content-length",
-                                          "expect",
-                                          "accept-encoding",
-                                          NULL};
+    static const struct str dropped[] = {
+        NAME("connection"),
+        NAME("keep-alive"),
+        NAME("proxy-connection"),
+        NAME("te"),
+        NAME("proxy-authorization"),
+        NAME("trailer"),
+        NAME("upgrade"),
+        NAME("transfer-encoding"),
+        NAME("host"),
+        NAME("content-length"),
+        NAME("expect"),
+        NAME("accept-encoding"),
+    };
     struct str own = STR("x-guildhall-");
 
     if (name.n > own.n && str_eq_nocase((struct str){name.p, own.n}, own))
         return false;
-    return !is_one_of(name, dropped);
+    return !is_one_of(name, dropped, sizeof(dropped) / sizeof(*dropped));
 }
 
 static bool response_header_travels(struct str name)
 {
-    static const char *const dropped[] = {
-        "connection",     "keep-alive", "proxy-authenticate", "te",  "trailer", "transfer-encoding", "upgrade",
-        "content-length", "date",       "content-type",       "via", NULL};
+    static const struct str dropped[] = {
+        NAME("connection"),        NAME("keep-alive"), NAME("proxy-authenticate"), NAME("te"),
+        NAME("trailer"),           NAME("upgrade"),    NAME("content-length"),     NAME("date"),
+        NAME("transfer-encoding"), NAME("via"),        NAME("content-type"),
+    };
 
-    return !is_one_of(name, dropped);
+    return !is_one_of(name, dropped, sizeof(dropped) / sizeof(*dropped));
 }
 
 /* "a" and "b" as one string, with a NUL. */
@@ -212,6 +220,7 @@ void upstream_answer(struct http_result *r, struct arena *a, struct http_respons
     struct str rest = buf_str(&r->headers), type = http_result_header(r, "content-type");
 
     res->status = r->status;
+    buf_reserve(&res->head, rest.n);
     while (rest.n > 0) {
         const char *end = memmem(rest.p, rest.n, "\r\n", 2);
         size_t n = end ? (size_t)(end - rest.p) : rest.n;

@@ -1,4 +1,4 @@
-/* Stackful coroutines on ucontext. Loop thread only. Stacks are mapped with a guard page below and kept in a pool;
+/* Stackful coroutines. Loop thread only. Stacks are mapped with a guard page below and kept in a pool;
  * the sanitizers are told of every switch. A coroutine returns to whoever started or resumed it. */
 #include "platform/io/co.h"
 
@@ -6,26 +6,11 @@
 #include "platform/base/limits.h"
 #include "platform/base/list.h"
 #include "platform/base/mem.h"
+#include "platform/io/co_context.h"
 #include "platform/io/loop.h"
 #include <errno.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <unistd.h>
-
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define CO_ASAN
-#endif
-#if __has_feature(thread_sanitizer)
-#define CO_TSAN
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define CO_ASAN
-#endif
-#ifdef __SANITIZE_THREAD__
-#define CO_TSAN
-#endif
 
 #ifdef CO_ASAN
 #include <sanitizer/asan_interface.h>
@@ -53,7 +38,7 @@
 /* Something that runs on a stack: a coroutine, or the loop itself. */
 struct co {
     unsigned magic;
-    ucontext_t context;
+    struct co_context context;
     struct co *back; /* who runs when this one stops */
     co_fn fn;
     void *arg;
@@ -110,7 +95,7 @@ static void switch_to(struct co *from, struct co *to, bool final)
 #endif
     switched_from = from;
     current = to == &loop_side ? NULL : to;
-    CHECK(swapcontext(&from->context, &to->context) == 0);
+    co_context_switch(&from->context, &to->context);
     switch_finish(from, switched_from);
 }
 
@@ -202,16 +187,6 @@ static void co_enter(struct co *co)
     }
 }
 
-/* On its own, so that no local of co_spawn lives across getcontext. */
-static __attribute__((noinline)) void co_prepare(struct co *co)
-{
-    CHECK(getcontext(&co->context) == 0);
-    co->context.uc_stack.ss_sp = co->stack;
-    co->context.uc_stack.ss_size = co->stack_bytes;
-    co->context.uc_link = NULL;
-    makecontext(&co->context, co_main, 0);
-}
-
 int co_spawn(co_fn fn, void *arg)
 {
     if (running_count >= CO_MAX)
@@ -227,7 +202,7 @@ int co_spawn(co_fn fn, void *arg)
 #ifdef CO_TSAN
     co->fiber = __tsan_create_fiber(0);
 #endif
-    co_prepare(co);
+    co_context_make(&co->context, co->stack, co->stack_bytes, co_main);
     co_enter(co);
     return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "platform/base/check.h"
 #include "platform/base/limits.h"
+#include "platform/io/http_token.h"
 #include <errno.h>
 
 #define IDLE_S_MAX  3600
@@ -19,18 +20,6 @@ static int refuse(struct http_answer *a, int error)
     if (a->error == 0)
         a->error = error;
     return -1; /* stops the parser */
-}
-
-/* RFC 9110, section 5.6.2, in lower case; 0: no character of a name. */
-static char token_lower(char c)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-
-    if (c >= 'A' && c <= 'Z')
-        return (char)(c + 32);
-    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')
-        return c;
-    return c && strchr(marks, c) ? c : 0;
 }
 
 /* How long the peer keeps idle connections: "timeout=5, max=100". */
@@ -83,7 +72,7 @@ static int on_field(http_parser *p, const char *at, size_t len)
     if (!to)
         return refuse(a, -EMSGSIZE);
     for (size_t i = 0; i < len; i++)
-        if (!(to[i] = token_lower(at[i])))
+        if (!(to[i] = http_token_lower[(unsigned char)at[i]]))
             return refuse(a, -EPROTO);
     to[len] = 0;
     a->headers->len += len;

@@ -18,16 +18,18 @@
 struct str http_result_header(const struct http_result *r, const char *lower_name)
 {
     size_t n = strlen(lower_name);
-    for (const char *p = r->headers.len ? r->headers.data : NULL; p && *p;) {
-        const char *end = strstr(p, "\r\n");
-        size_t line = end ? (size_t)(end - p) : strlen(p);
-        if (line > n && p[n] == ':' && strncmp(p, lower_name, n) == 0) {
+    const char *p = r->headers.data, *stop = p + r->headers.len;
+
+    while (p < stop) {
+        const char *next = memchr(p, '\n', (size_t)(stop - p));
+        const char *end = next && next > p && next[-1] == '\r' ? next - 1 : next ? next : stop;
+        if ((size_t)(end - p) > n && p[n] == ':' && memcmp(p, lower_name, n) == 0) {
             const char *v = p + n + 1;
-            while (v < p + line && *v == ' ')
+            while (v < end && *v == ' ')
                 v++;
-            return (struct str){v, (size_t)(p + line - v)};
+            return (struct str){v, (size_t)(end - v)};
         }
-        p = end ? end + 2 : NULL;
+        p = next ? next + 1 : stop;
     }
     return STR_NONE;
 }

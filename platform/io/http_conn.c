@@ -29,6 +29,7 @@ struct http_conn {
     size_t unsent_then; /* when it went on WRITING */
     unsigned refs;      /* the stream's, each exchange's, each posted call's */
     enum http_conn_state state;
+    char peer[48]; /* of the first request on: asking for it is a call to the kernel */
     bool feeding, ended, paused, last;
 };
 
@@ -301,7 +302,9 @@ static struct exchange *exchange_new(struct http_conn *c)
     ex->res.file_fd = -1;
     ex->req.conn = c;
     ex->req.tls = stream_is_tls(c->stream);
-    stream_peer(c->stream, ex->req.peer);
+    if (!c->peer[0])
+        stream_peer(c->stream, c->peer);
+    memcpy(ex->req.peer, c->peer, sizeof(c->peer));
     return ex;
 }
 

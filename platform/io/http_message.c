@@ -2,10 +2,23 @@
 #include "platform/io/http_message.h"
 
 #include "platform/base/clock.h"
+#include "platform/io/http_token.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+
+const char http_token_lower[256] = {
+    ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
+    ['-'] = '-', ['.'] = '.', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3',   ['4'] = '4', ['5'] = '5',
+    ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['A'] = 'a', ['B'] = 'b',   ['C'] = 'c', ['D'] = 'd',
+    ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i', ['J'] = 'j',   ['K'] = 'k', ['L'] = 'l',
+    ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r',   ['S'] = 's', ['T'] = 't',
+    ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z',   ['^'] = '^', ['_'] = '_',
+    ['`'] = '`', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e',   ['f'] = 'f', ['g'] = 'g',
+    ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm',   ['n'] = 'n', ['o'] = 'o',
+    ['p'] = 'p', ['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u',   ['v'] = 'v', ['w'] = 'w',
+    ['x'] = 'x', ['y'] = 'y', ['z'] = 'z', ['|'] = '|', ['~'] = '~'};
 
 const char *http_method_name(enum http_method m)
 {
@@ -16,8 +29,10 @@ const char *http_method_name(enum http_method m)
 
 struct str http_request_header(const struct http_request *r, const char *name)
 {
+    struct str wanted = str_c(name);
+
     for (unsigned i = 0; i < r->header_count; i++)
-        if (str_eq_nocase(r->headers[i].name, str_c(name)))
+        if (r->headers[i].name.n == wanted.n && str_eq_nocase(r->headers[i].name, wanted))
             return r->headers[i].value;
     return STR_NONE;
 }
@@ -126,18 +141,32 @@ static const char *http_date(void)
     return text;
 }
 
+static void add_line(struct buf *out, const char *name, const char *value)
+{
+    buf_adds(out, name);
+    buf_adds(out, value);
+    buf_add(out, "\r\n", 2);
+}
+
 void http_head_write(struct buf *out, const struct http_response *res, const struct http_head_options *o)
 {
     bool bodyless = res->status == 204 || res->status == 304 || res->status < 200;
     int64_t length = res->file_fd >= 0 ? res->file_bytes : (int64_t)res->body.len;
 
-    buf_addf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", res->status, http_status_text(res->status), http_date());
+    buf_reserve(out, 256 + res->head.len); /* one allocation, mostly */
+    buf_adds(out, "HTTP/1.1 ");
+    buf_add_u64(out, (uint64_t)res->status);
+    buf_addc(out, ' ');
+    buf_adds(out, http_status_text(res->status));
+    add_line(out, "\r\nDate: ", http_date());
     if (!bodyless) {
-        buf_addf(out, "Content-Type: %s\r\n", res->content_type ? res->content_type : "application/json");
-        buf_addf(out, "Content-Length: %" PRId64 "\r\n", length);
+        add_line(out, "Content-Type: ", res->content_type ? res->content_type : "application/json");
+        buf_adds(out, "Content-Length: ");
+        buf_add_u64(out, (uint64_t)length);
+        buf_adds(out, "\r\n");
     }
     if (o->via)
-        buf_addf(out, "Via: %s\r\n", o->via);
+        add_line(out, "Via: ", o->via);
     if (!o->keep_alive)
         buf_adds(out, "Connection: close\r\n");
     else if (o->http_1_0)

@@ -6,6 +6,7 @@
 #include "platform/base/check.h"
 #include "platform/base/limits.h"
 #include "platform/base/mem.h"
+#include "platform/io/http_token.h"
 #include <errno.h>
 
 #define FIELDS_FIRST    16
@@ -118,7 +119,7 @@ static unsigned field_count(const struct http_reader *r, struct str name, struct
     unsigned count = 0;
 
     for (unsigned i = 0; i < r->field_count; i++)
-        if (str_eq_nocase(field_name(r, i), name)) {
+        if (r->fields[i].name_len == name.n && str_eq_nocase(field_name(r, i), name)) {
             *ret = field_value(r, i);
             count++;
         }
@@ -141,7 +142,7 @@ static int check_expect(struct http_reader *r, bool body_follows)
 static bool is_token(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7F || strchr("\"(),/:;<=>?@[\\]{}", s.p[i]))
+        if (!http_token_lower[(unsigned char)s.p[i]])
             return false;
     return s.n > 0;
 }

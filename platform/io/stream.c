@@ -489,14 +489,14 @@ void stream_reset(struct stream *s)
     stream_end_now(s, true);
 }
 
-void stream_peer(const struct stream *s, char out[64])
+void stream_peer(const struct stream *s, char out[48])
 {
     struct sockaddr_storage addr;
     int len = sizeof(addr);
 
     out[0] = 0;
     if (uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&addr, &len) == 0)
-        uv_ip_name((const struct sockaddr *)&addr, out, 64);
+        uv_ip_name((const struct sockaddr *)&addr, out, 48);
 }
 
 bool stream_is_tls(const struct stream *s)

@@ -49,6 +49,6 @@ void stream_abort(struct stream *s);
 /* Closes now, and the peer gets a reset whatever was still on its way. */
 void stream_reset(struct stream *s);
 
-void stream_peer(const struct stream *s, char out[64]); /* address without the port */
+void stream_peer(const struct stream *s, char out[48]); /* address without the port */
 bool stream_is_tls(const struct stream *s);
 unsigned stream_count(void); /* open in the process, connected ones included */
