@@ -30,9 +30,10 @@ enum application_flag {
 struct application {
     uint64_t id, owner_id, bot_id /* 0: no bot yet */;
     struct str name, description, icon, verify_key, interactions_endpoint_url, tags_json, redirect_uris_json,
-        custom_install_url;
+        custom_install_url, integration_types_json /* {"0":{},"1":{}}: installed to guilds, to users; none: guilds */;
     bool bot_public, bot_require_code_grant;
     int64_t flags;
+    int64_t secret_version;                  /* of the client secret, which follows from it */
     int64_t max_concurrency, session_starts; /* identify limits of its own; 0: the deployment's */
 };
 

@@ -34,6 +34,8 @@ void application_write_public(struct api_ctx *x, struct buf *b, const struct app
     jw_kraw(b, "tags", app->tags_json.n ? app->tags_json : STR("[]"));
     if (app->custom_install_url.p)
         jw_kstr(b, "custom_install_url", app->custom_install_url);
+    jw_kraw(b, "integration_types_config",
+            app->integration_types_json.n ? app->integration_types_json : STR("{\"0\":{}}"));
 }
 
 static void application_write(struct api_ctx *x, struct buf *b, const struct application *app, const struct user *owner,
@@ -170,6 +172,44 @@ static void endpoint_read(struct api_ctx *x, struct application *app)
     app->interactions_endpoint_url = url.n ? url : STR_NONE;
 }
 
+static void install_params_check(struct api_ctx *x, const char *type, json_t *config)
+{
+    struct form_scope before = form_enter(x, config, "integration_types_config.%s", type);
+    json_t *params = form_object(x, "oauth2_install_params", FORM_NULLABLE);
+    uint64_t bits;
+
+    if (params) {
+        struct form_scope outer = form_enter(x, params, "oauth2_install_params");
+        (void)form_array(x, "scopes", FORM_REQUIRED, 32);
+        (void)form_bits(x, "permissions", FORM_REQUIRED, &bits);
+        form_leave(x, outer);
+    }
+    form_leave(x, before);
+}
+
+/* Where the application can be installed: {"0": guilds, "1": users}, each with what its link asks for. */
+static void integration_types_read(struct api_ctx *x, struct application *app)
+{
+    json_t *given = form_object(x, "integration_types_config", FORM_OPTIONAL), *config;
+    const char *type;
+
+    if (!given)
+        return;
+    json_object_foreach(given, type, config)
+    {
+        if (strcmp(type, "0") != 0 && strcmp(type, "1") != 0)
+            form_error(x, arena_printf(x->arena, "integration_types_config.%s", type).p, "BASE_TYPE_CHOICES",
+                       "Value must be one of {0, 1}.");
+        else if (json_is_null(config))
+            json_object_set_new(given, type, json_object());
+        else
+            install_params_check(x, type, config);
+    }
+    char *text = json_dumps(given, JSON_COMPACT | JSON_SORT_KEYS);
+    app->integration_types_json = arena_str(x->arena, str_c(text ? text : "{}"));
+    free(text);
+}
+
 static enum api_error application_read(struct api_ctx *x, struct application *app)
 {
     enum api_error e = API_OK;
@@ -182,6 +222,7 @@ static enum api_error application_read(struct api_ctx *x, struct application *ap
     (void)form_bool(x, "bot_require_code_grant", FORM_OPTIONAL, &app->bot_require_code_grant);
     strings_read(x, "tags", 5, 20, &app->tags_json);
     strings_read(x, "redirect_uris", 10, 512, &app->redirect_uris_json);
+    integration_types_read(x, app);
     /* Discord lets the API set the _LIMITED ones only; here nobody reviews bots, so both are the owner's. */
     if (form_i64(x, "flags", FORM_OPTIONAL, 0, INT64_MAX, &flags))
         app->flags = (app->flags & ~(int64_t)GATEWAY_FLAGS) | (flags & GATEWAY_FLAGS);

@@ -1,5 +1,5 @@
-/* Adding a bot to a guild: what the page that Discord's client shows asks for and sends. Coroutine.
- * Source: Discord API documentation, "OAuth2: Bot Authorization Flow". */
+/* Adding a bot to a guild, or an application to a user: what the page that Discord's client shows asks for and sends.
+ * Coroutine. Source: Discord API documentation, "OAuth2: Bot Authorization Flow". */
 #include "platform/api/applications/applications.h"
 #include "platform/api/events.h"
 #include "platform/api/form.h"
@@ -11,6 +11,7 @@
 #include "platform/base/snowflake.h"
 #include "platform/model/permissions.h"
 #include "platform/ports/store/store.h"
+#include "platform/protocol/json_text.h"
 
 #include <errno.h>
 
@@ -18,15 +19,16 @@ struct authorization {
     struct application app;
     struct user bot;
     uint64_t permissions;
+    int64_t installed_to; /* an application integration type: 0 a guild, 1 the person */
 };
 
-/* True when the blank-separated list names a bot. */
-static bool scope_has_bot(struct str scope)
+/* True when the blank-separated list has the word. */
+static bool scope_has(struct str scope, struct str wanted)
 {
     while (scope.n) {
         const char *blank = memchr(scope.p, ' ', scope.n);
         struct str word = {scope.p, blank ? (size_t)(blank - scope.p) : scope.n};
-        if (str_eq(word, STR("bot")))
+        if (str_eq(word, wanted))
             return true;
         size_t skip = blank ? word.n + 1 : word.n;
         scope = (struct str){scope.p + skip, scope.n - skip};
@@ -41,8 +43,11 @@ static enum api_error authorization_read(struct api_ctx *x, struct authorization
 
     if (!query_id(x, "client_id", &client_id) && form_result(x) == API_OK)
         form_error(x, "client_id", "BASE_TYPE_REQUIRED", "This field is required");
-    if (!scope_has_bot(http_request_query(x->req, "scope")))
-        form_error(x, "scope", "BASE_TYPE_CHOICES", "Value must contain 'bot'.");
+    (void)query_i64(x, "integration_type", 0, 1, &ret->installed_to);
+    (void)form_i64(x, "integration_type", FORM_NULLABLE, 0, 1, &ret->installed_to);
+    const char *needed = ret->installed_to ? "applications.commands" : "bot";
+    if (!scope_has(http_request_query(x->req, "scope"), str_c(needed)))
+        form_error(x, "scope", "BASE_TYPE_CHOICES", arena_printf(x->arena, "Value must contain '%s'.", needed).p);
     (void)query_i64(x, "permissions", 0, INT64_MAX, &permissions);
     ret->permissions = (uint64_t)permissions & PERMISSIONS_ALL;
     (void)form_bits(x, "permissions", FORM_OPTIONAL, &ret->permissions); /* what the person left ticked */
@@ -53,6 +58,11 @@ static enum api_error authorization_read(struct api_ctx *x, struct authorization
         r = ret->app.bot_id ? store_user_get(x->ports->db, x->arena, ret->app.bot_id, &ret->bot) : -ENOENT;
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_APPLICATION);
+    if (!json_member(ret->app.integration_types_json, ret->installed_to ? STR("1") : STR("0")).n)
+        form_error(x, "integration_type", "BASE_TYPE_CHOICES",
+                   "The application does not support this installation context.");
+    if (form_result(x) != API_OK)
+        return form_result(x);
     return ret->app.bot_public || ret->app.owner_id == x->user_id ? API_OK : API_ERROR_NOT_AUTHORIZED_FOR_APPLICATION;
 }
 
@@ -76,7 +86,7 @@ static void guild_entry(struct buf *b, const struct guild_snapshot *s, uint64_t 
 
 enum api_error oauth2_authorize_get(struct api_ctx *x)
 {
-    struct authorization a;
+    struct authorization a = {0};
     struct user me;
     struct guild_snapshot *guilds = NULL;
     unsigned count = 0;
@@ -148,9 +158,19 @@ static enum api_error location_answer(struct api_ctx *x, const char *fmt, uint64
     return API_OK;
 }
 
+static enum api_error user_install(struct api_ctx *x, const struct authorization *a)
+{
+    struct commit c;
+
+    commit_init(&c, x->arena);
+    store_user_install_put(&c, x->user_id, a->app.id, STR("[\"applications.commands\"]"));
+    enum api_error e = api_commit(x, &c, API_ERROR_UNKNOWN_APPLICATION);
+    return e == API_OK ? location_answer(x, "%s/oauth2/authorized?guild_id=%llu", 0) : e;
+}
+
 enum api_error oauth2_authorize(struct api_ctx *x)
 {
-    struct authorization a;
+    struct authorization a = {0};
     struct api_access access;
     uint64_t guild_id = 0;
     bool authorize = false;
@@ -161,6 +181,8 @@ enum api_error oauth2_authorize(struct api_ctx *x)
     (void)form_bool(x, "authorize", FORM_REQUIRED, &authorize);
     if (form_result(x) == API_OK && !authorize)
         return location_answer(x, "%s/oauth2/authorized?error=access_denied&guild_id=%llu", 0);
+    if (form_result(x) == API_OK && a.installed_to)
+        return user_install(x, &a);
     (void)form_id(x, "guild_id", FORM_REQUIRED, &guild_id);
     if (form_result(x) != API_OK)
         return form_result(x);
@@ -175,4 +197,46 @@ enum api_error oauth2_authorize(struct api_ctx *x)
     if (e == API_OK)
         e = bot_add(x, &a, &access);
     return e == API_OK ? location_answer(x, "%s/oauth2/authorized?guild_id=%llu", guild_id) : e;
+}
+
+/* --- what a person has installed -------------------------------------------------------------------------------------
+ */
+static void install_write(struct api_ctx *x, const struct user_install *install)
+{
+    struct application app;
+    struct buf *out = api_out(x);
+
+    if (store_application_get(x->ports->db, x->arena, install->application_id, &app) < 0)
+        return; /* gone meanwhile */
+    jw_obj(out);
+    jw_kid(out, "id", app.id);
+    jw_kraw(out, "scopes", install->scopes_json);
+    jw_kobj(out, "application");
+    application_write_public(x, out, &app);
+    jw_obj_end(out);
+    jw_obj_end(out);
+}
+
+enum api_error oauth2_installs_list(struct api_ctx *x)
+{
+    struct user_install *installs;
+    unsigned count;
+    int r = store_user_installs(x->ports->db, x->arena, x->user_id, &installs, &count);
+
+    if (r < 0)
+        return api_port_error(r, API_ERROR_UNKNOWN_USER);
+    jw_arr(api_out(x));
+    for (unsigned i = 0; i < count; i++)
+        install_write(x, &installs[i]);
+    jw_arr_end(api_out(x));
+    return API_OK;
+}
+
+enum api_error oauth2_install_delete(struct api_ctx *x)
+{
+    struct commit c;
+
+    commit_init(&c, x->arena);
+    store_user_install_delete(&c, x->user_id, x->ids[0]);
+    return api_commit(x, &c, API_ERROR_UNKNOWN_TOKEN);
 }

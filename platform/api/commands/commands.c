@@ -68,6 +68,18 @@ static struct application_command *scope_find_name(const struct scope *s, int ty
 
 /* --- localized lists -------------------------------------------------------------------------------------------------
  */
+/* What a dictionary says in a locale, or in the one that stands in for it. Source: "Locale fallbacks". */
+static json_t *text_in(json_t *dictionary, const char *locale)
+{
+    static const char *const others[][2] = {{"en-US", "en-GB"}, {"en-GB", "en-US"}, {"es-419", "es-ES"}};
+    json_t *text = locale ? json_object_get(dictionary, locale) : NULL;
+
+    for (size_t i = 0; locale && !text && i < 3; i++)
+        if (strcmp(locale, others[i][0]) == 0)
+            text = json_object_get(dictionary, others[i][1]);
+    return text;
+}
+
 /* The dictionaries go; what they say in the caller's locale stays, as *_localized. */
 static void localize(json_t *o, const char *locale)
 {
@@ -77,7 +89,7 @@ static void localize(json_t *o, const char *locale)
     size_t i;
 
     for (i = 0; i < 2; i++) {
-        json_t *text = locale ? json_object_get(json_object_get(o, keys[i][0]), locale) : NULL;
+        json_t *text = text_in(json_object_get(o, keys[i][0]), locale);
         if (text)
             json_object_set(o, keys[i][1], text);
         json_object_del(o, keys[i][0]);
@@ -86,12 +98,25 @@ static void localize(json_t *o, const char *locale)
     json_array_foreach(json_object_get(o, "choices"), i, child) localize(child, locale);
 }
 
+/* The header of its own, else the first of Accept-Language. NULL: none that is known. */
+static const char *locale_of(struct api_ctx *x)
+{
+    struct str s = http_request_header(x->req, "X-Discord-Locale");
+
+    if (!s.n) {
+        s = http_request_header(x->req, "Accept-Language");
+        for (size_t i = 0; i < s.n; i++)
+            if (s.p[i] == ',' || s.p[i] == ';')
+                s.n = i;
+    }
+    return locale_known(s) ? arena_strdup(x->arena, s) : NULL;
+}
+
 static void command_write_localized(struct api_ctx *x, struct application_command c)
 {
-    struct str locale = http_request_header(x->req, "X-Discord-Locale");
     json_t *o = json_loadb(c.definition_json.p, c.definition_json.n, 0, NULL);
 
-    localize(o, locale.n && locale.n < 16 ? arena_strdup(x->arena, locale) : NULL);
+    localize(o, locale_of(x));
     /* the command's own name is no member of the definition, its localizations are */
     char *text = json_dumps(o, JSON_COMPACT);
     c.definition_json = str_c(text ? text : "{}");
@@ -185,7 +210,7 @@ static enum api_error command_create(struct api_ctx *x, bool guild)
     enum api_error e = scope_open(x, guild, true, &s);
 
     if (e == API_OK) {
-        command_read(x, guild, &cmd);
+        command_read(x, guild, s.app.integration_types_json, &cmd);
         e = form_result(x);
     }
     if (e != API_OK)
@@ -252,7 +277,7 @@ static enum api_error command_modify(struct api_ctx *x, bool guild)
     cmd = *before;
     json_t *own = x->body;
     x->body = merged(before, own);
-    command_read(x, guild, &cmd);
+    command_read(x, guild, s.app.integration_types_json, &cmd);
     json_decref(x->body);
     x->body = own;
     e = form_result(x);
@@ -309,7 +334,7 @@ enum api_error guild_command_delete(struct api_ctx *x)
 
 /* --- bulk overwrite --------------------------------------------------------------------------------------------------
  */
-static struct application_command *list_read(struct api_ctx *x, bool guild, uint64_t *ids)
+static struct application_command *list_read(struct api_ctx *x, bool guild, struct str supported, uint64_t *ids)
 {
     size_t count = json_array_size(x->body), i;
     struct application_command *list = ARENA_ARRAY(x->arena, struct application_command, count + 1);
@@ -326,7 +351,7 @@ static struct application_command *list_read(struct api_ctx *x, bool guild, uint
         struct form_scope before = form_enter(x, o, "%s", path);
         if (form_has(x, "id") && !form_is_null(x, "id"))
             (void)form_id(x, "id", FORM_OPTIONAL, &ids[i]);
-        command_read(x, guild, &list[i]);
+        command_read(x, guild, supported, &list[i]);
         for (size_t k = 0; k < i; k++)
             if (list[k].type == list[i].type && str_eq(list[k].name, list[i].name))
                 form_error(x, "name", "APPLICATION_COMMANDS_DUPLICATE_NAME",
@@ -376,7 +401,7 @@ static enum api_error commands_overwrite(struct api_ctx *x, bool guild)
     else if (count > LIMIT_COMMANDS + 2 * LIMIT_COMMANDS_MENU)
         return API_ERROR_MAX_COMMANDS;
     uint64_t *ids = ARENA_ARRAY(x->arena, uint64_t, count + 1);
-    struct application_command *list = list_read(x, guild, ids);
+    struct application_command *list = list_read(x, guild, s.app.integration_types_json, ids);
     e = form_result(x);
     if (e == API_OK)
         e = identify(x, &s, list, ids, count);
@@ -409,20 +434,11 @@ enum api_error guild_commands_overwrite(struct api_ctx *x)
 
 /* --- what a person's client shows ------------------------------------------------------------------------------------
  */
-enum api_error guild_command_index(struct api_ctx *x)
+static void index_write(struct api_ctx *x, const struct application_command *commands, unsigned count)
 {
-    struct api_access access;
-    struct application_command *commands;
-    unsigned count;
-    uint64_t version = 1, last_application = 0;
-    enum api_error e = api_access_guild(x, x->ids[0], 0, &access);
-
-    if (e != API_OK)
-        return e;
-    int r = store_guild_commands(x->ports->db, x->arena, x->ids[0], &commands, &count);
-    if (r < 0)
-        return api_port_error(r, API_ERROR_UNKNOWN_GUILD);
+    uint64_t version = 1;
     struct buf *out = api_out(x);
+
     jw_obj(out);
     jw_karr(out, "application_commands");
     for (unsigned i = 0; i < count; i++) {
@@ -433,11 +449,10 @@ enum api_error guild_command_index(struct api_ctx *x)
     jw_karr(out, "applications");
     for (unsigned i = 0; i < count; i++) {
         struct application app;
-        bool seen = commands[i].application_id == last_application;
+        bool seen = false;
         for (unsigned k = 0; k < i && !seen; k++)
             seen = commands[k].application_id == commands[i].application_id;
-        last_application = commands[i].application_id;
-        if (seen || store_application_get(x->ports->db, x->arena, last_application, &app) < 0)
+        if (seen || store_application_get(x->ports->db, x->arena, commands[i].application_id, &app) < 0)
             continue;
         jw_obj(out);
         jw_kid(out, "id", app.id);
@@ -450,5 +465,36 @@ enum api_error guild_command_index(struct api_ctx *x)
     jw_arr_end(out);
     jw_kid(out, "version", version);
     jw_obj_end(out);
+}
+
+enum api_error guild_command_index(struct api_ctx *x)
+{
+    struct api_access access;
+    struct application_command *commands;
+    unsigned count;
+    enum api_error e = api_access_guild(x, x->ids[0], 0, &access);
+
+    if (e != API_OK)
+        return e;
+    int r = store_guild_commands(x->ports->db, x->arena, x->ids[0], &commands, &count);
+    if (r < 0)
+        return api_port_error(r, API_ERROR_UNKNOWN_GUILD);
+    index_write(x, commands, count);
+    return API_OK;
+}
+
+/* Of the applications that the person installed for itself. */
+enum api_error user_command_index(struct api_ctx *x)
+{
+    struct application_command *commands;
+    unsigned count, kept = 0;
+    int r = store_user_commands(x->ports->db, x->arena, x->user_id, &commands, &count);
+
+    if (r < 0)
+        return api_port_error(r, API_ERROR_UNKNOWN_USER);
+    for (unsigned i = 0; i < count; i++)
+        if (command_for(&commands[i], INSTALLED_TO_USER))
+            commands[kept++] = commands[i];
+    index_write(x, commands, kept);
     return API_OK;
 }

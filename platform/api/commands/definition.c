@@ -3,7 +3,9 @@
 #include "platform/api/commands/commands.h"
 
 #include "platform/api/form.h"
+#include "platform/api/messages/components.h"
 #include "platform/base/limits.h"
+#include "platform/protocol/json_text.h"
 #include "platform/protocol/permissions.h"
 
 #include <jansson.h>
@@ -232,6 +234,9 @@ static void value_option_read(struct reader *r, int type, json_t *out)
     bounds_read(x, type, out);
     if (type == OPTION_CHANNEL)
         channel_types_read(x, out);
+    if (type == OPTION_ATTACHMENT && file_types_check(x, "file_types") &&
+        json_array_size(json_object_get(x->body, "file_types")))
+        json_object_set(out, "file_types", json_object_get(x->body, "file_types"));
     (void)form_bool(x, "autocomplete", FORM_NULLABLE, &autocomplete);
     if (!autocomplete)
         return;
@@ -333,9 +338,17 @@ static void options_read(struct reader *r, int depth, json_t *out)
 
 /* --- the command -----------------------------------------------------------------------------------------------------
  */
+/* default_permission is the older way of saying that nobody may: "0". */
 static void permissions_read(struct api_ctx *x, json_t *out)
 {
     uint64_t bits = 0;
+    bool open = true;
+
+    if (!form_has(x, "default_member_permissions") && form_bool(x, "default_permission", FORM_NULLABLE, &open) &&
+        form_has(x, "default_permission") && !form_is_null(x, "default_permission") && !open) {
+        json_object_set_new(out, "default_member_permissions", json_string("0"));
+        return;
+    }
 
     if (form_has(x, "default_member_permissions") && !form_is_null(x, "default_member_permissions") &&
         form_bits(x, "default_member_permissions", FORM_OPTIONAL, &bits)) {
@@ -368,11 +381,30 @@ static json_t *numbers_read(struct api_ctx *x, const char *key, int max, bool ma
     return list;
 }
 
+/* Among those that the application supports; all of them when the command names none. A new reference. */
+static json_t *integration_types_read(struct api_ctx *x, struct str supported)
+{
+    json_t *types = numbers_read(x, "integration_types", 1, false), *all = json_array(), *v;
+    bool has[2] = {!supported.n || json_member(supported, STR("0")).n, json_member(supported, STR("1")).n};
+    size_t i;
+
+    for (int type = 0; type < 2; type++)
+        if (has[type])
+            json_array_append_new(all, json_integer(type));
+    json_array_foreach(types, i, v) if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < 2 &&
+                                        !has[json_integer_value(v)])
+        form_error(x, arena_printf(x->arena, "integration_types.%zu", i).p, "BASE_TYPE_CHOICES",
+                   "The application does not support this installation context.");
+    if (!types)
+        return all;
+    json_decref(all);
+    return json_incref(types);
+}
+
 /* Only global commands have them. dm_permission is the older way of saying that BOT_DM is among the contexts. */
-static void contexts_read(struct api_ctx *x, json_t *out)
+static void contexts_read(struct api_ctx *x, struct str supported, json_t *out)
 {
     json_t *contexts = numbers_read(x, "contexts", 2, false);
-    json_t *types = numbers_read(x, "integration_types", 1, false);
     bool dm = true;
 
     if (form_has(x, "dm_permission") && !form_is_null(x, "dm_permission"))
@@ -384,7 +416,7 @@ static void contexts_read(struct api_ctx *x, json_t *out)
     }
     json_object_set_new(out, "dm_permission", json_boolean(dm));
     json_object_set_new(out, "contexts", contexts ? json_incref(contexts) : json_null());
-    json_object_set_new(out, "integration_types", types ? json_incref(types) : json_pack("[i]", 0));
+    json_object_set_new(out, "integration_types", integration_types_read(x, supported));
 }
 
 static void head_read(struct reader *r, bool slash, json_t *out, struct application_command *ret)
@@ -408,22 +440,27 @@ static void head_read(struct reader *r, bool slash, json_t *out, struct applicat
     json_object_set_new(out, "description_localizations", json_null());
 }
 
-void command_read(struct api_ctx *x, bool guild, struct application_command *ret)
+void command_read(struct api_ctx *x, bool guild, struct str supported, struct application_command *ret)
 {
     struct reader r = {.x = x};
     json_t *out = json_object();
     int64_t type = COMMAND_CHAT_INPUT;
     bool nsfw = false;
 
-    if (form_has(x, "type") && !form_is_null(x, "type"))
-        (void)form_i64(x, "type", FORM_OPTIONAL, COMMAND_CHAT_INPUT, COMMAND_MESSAGE, &type);
+    if (form_has(x, "type") && !form_is_null(x, "type") &&
+        form_i64(x, "type", FORM_OPTIONAL, INT32_MIN, INT32_MAX, &type) &&
+        (type < COMMAND_CHAT_INPUT || type > COMMAND_MESSAGE)) {
+        /* 4, PRIMARY_ENTRY_POINT, is for Activities only; no application here is one */
+        form_error(x, "type", "BASE_TYPE_CHOICES", "Value must be one of {1, 2, 3}.");
+        type = COMMAND_CHAT_INPUT;
+    }
     r.slash = type == COMMAND_CHAT_INPUT;
     ret->type = (int)type;
     head_read(&r, r.slash, out, ret);
     options_read(&r, 0, out);
     permissions_read(x, out);
     if (!guild)
-        contexts_read(x, out);
+        contexts_read(x, supported, out);
     if (form_has(x, "nsfw") && !form_is_null(x, "nsfw"))
         (void)form_bool(x, "nsfw", FORM_OPTIONAL, &nsfw);
     json_object_set_new(out, "nsfw", json_boolean(nsfw));

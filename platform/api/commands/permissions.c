@@ -14,6 +14,39 @@
 
 enum overwrite_type { OVERWRITE_ROLE = 1, OVERWRITE_USER = 2, OVERWRITE_CHANNEL = 3 };
 
+/* --- where ----------------------------------------------------------------------------------------------------------
+ */
+static bool lists(struct str definition, const char *key, int number, bool otherwise)
+{
+    struct str list = json_member(definition, str_c(key));
+    json_t *o = list.n ? json_loadb(list.p, list.n, JSON_DECODE_ANY, NULL) : NULL, *v;
+    bool found = otherwise;
+    size_t i;
+
+    if (json_is_array(o)) {
+        found = false;
+        json_array_foreach(o, i, v) found |= json_integer_value(v) == number;
+    }
+    json_decref(o);
+    return found;
+}
+
+bool command_for(const struct application_command *cmd, enum installed_to installed)
+{
+    if (cmd->guild_id)
+        return installed == INSTALLED_TO_GUILD;
+    return lists(cmd->definition_json, "integration_types", (int)installed, installed == INSTALLED_TO_GUILD);
+}
+
+/* contexts null: wherever the application is; dm_permission is its older form. */
+bool command_fits(const struct application_command *cmd, enum interaction_context context)
+{
+    bool otherwise =
+        context == CONTEXT_GUILD || str_eq(json_member(cmd->definition_json, STR("dm_permission")), STR("true"));
+
+    return cmd->guild_id ? context == CONTEXT_GUILD : lists(cmd->definition_json, "contexts", (int)context, otherwise);
+}
+
 /* --- judging ---------------------------------------------------------------------------------------------------------
  */
 /* What a command's list says of this member: 1 allowed, -1 denied, 0 nothing. A user's own entry wins over roles, an

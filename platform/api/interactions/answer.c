@@ -16,21 +16,41 @@
     (PERMISSION_VIEW_CHANNEL | PERMISSION_SEND_MESSAGES | PERMISSION_EMBED_LINKS | PERMISSION_ATTACH_FILES |           \
      PERMISSION_READ_MESSAGE_HISTORY | PERMISSION_USE_EXTERNAL_EMOJIS | PERMISSION_SEND_TTS_MESSAGES)
 
+static uint64_t permissions_there(const struct api_access *a)
+{
+    return permissions_of_member(&a->snap.guild, a->snap.roles, a->snap.role_count, a->channel, &a->snap.members[0],
+                                 clock_wall_ms());
+}
+
+/* Where the bot is not, the application has the permissions of the person who asked, and no more. */
 enum api_error answer_access(struct api_ctx *x, const struct interaction *ix, struct api_access *ret)
 {
     x->user_id = ix->bot_id;
     x->is_bot = true;
     *ret = (struct api_access){0};
-    int r = store_channel_for_member(x->ports->db, x->arena, ix->channel_id, ix->bot_id, &ret->snap);
+    int r = store_channel_for_member(x->ports->db, x->arena, ix->channel_id, ix->bot_here ? ix->bot_id : ix->user_id,
+                                     &ret->snap);
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_CHANNEL);
     ret->channel = &ret->snap.channels[0];
     ret->is_dm = !ret->channel->guild_id;
     ret->permissions = ANSWER_PERMISSIONS;
-    if (!ret->is_dm && ret->snap.member_count)
-        ret->permissions |= permissions_of_member(&ret->snap.guild, ret->snap.roles, ret->snap.role_count, ret->channel,
-                                                  &ret->snap.members[0], clock_wall_ms());
+    if (ret->is_dm || !ret->snap.member_count)
+        return API_OK;
+    if (ix->bot_here)
+        ret->permissions |= permissions_there(ret);
+    else
+        ret->permissions =
+            permissions_there(ret) & (ANSWER_PERMISSIONS | PERMISSION_MENTION_EVERYONE | PERMISSION_USE_EXTERNAL_APPS);
     return API_OK;
+}
+
+int64_t answer_ephemeral(const struct interaction *ix, const struct api_access *access, int64_t flags)
+{
+    uint64_t needed = PERMISSION_USE_EXTERNAL_APPS | PERMISSION_SEND_MESSAGES;
+    bool quiet = !access->is_dm && !ix->bot_here && (access->permissions & needed) != needed;
+
+    return quiet ? MESSAGE_EPHEMERAL : flags & MESSAGE_EPHEMERAL;
 }
 
 enum api_error answer_read(struct api_ctx *x, const struct api_access *access, bool creating, struct message *m)

@@ -84,12 +84,13 @@ static void message_begin(struct api_ctx *x, struct answering *a)
     int64_t flags = 0;
 
     (void)form_i64(x, "flags", FORM_NULLABLE, 0, INT32_MAX, &flags);
+    flags = answer_ephemeral(ix, &a->access, flags);
     a->message = (struct message){.id = snowflake_next(),
                                   .channel_id = ix->channel_id,
                                   .guild_id = ix->guild_id,
                                   .author_id = ix->bot_id,
                                   .webhook_id = ix->application_id,
-                                  .flags = flags & MESSAGE_EPHEMERAL,
+                                  .flags = flags,
                                   .type = ix->command_type > COMMAND_CHAT_INPUT ? MESSAGE_CONTEXT_MENU_COMMAND
                                                                                 : MESSAGE_CHAT_INPUT_COMMAND,
                                   .interaction_json = interaction_metadata(x, ix, 0)};
@@ -101,7 +102,7 @@ static void message_begin(struct api_ctx *x, struct answering *a)
         a->message.reference_json = answer_reference(x, ix, answered);
     }
     a->answer.message_id = a->message.id;
-    a->answer.ephemeral = flags & MESSAGE_EPHEMERAL;
+    a->answer.ephemeral = flags;
 }
 
 static enum api_error update_read(struct api_ctx *x, struct answering *a)

@@ -18,6 +18,7 @@ struct making {
     struct application app;
     struct api_access access; /* the person's */
     struct member bot;
+    bool of_guild; /* a command: the guild's installation of the application counts */
     struct application_command cmd;
     struct message message; /* the one a component stands on, or a menu command is used on */
     struct resolver *resolver;
@@ -59,7 +60,18 @@ static bool is_recipient(const struct channel *ch, uint64_t user_id)
     return false;
 }
 
-/* The application's bot must be where the interaction is made. */
+/* Whether the application's bot is where the interaction is made. */
+static enum api_error bot_find(struct api_ctx *x, struct making *m)
+{
+    if (m->access.is_dm) {
+        m->ix.bot_here = is_recipient(m->access.channel, m->app.bot_id);
+        return API_OK;
+    }
+    int r = store_member_get(x->ports->db, x->arena, m->ix.guild_id, m->app.bot_id, &m->bot);
+    m->ix.bot_here = r == 0;
+    return r < 0 && r != -ENOENT ? api_port_error(r, API_ERROR_UNKNOWN_APPLICATION) : API_OK;
+}
+
 static enum api_error place_check(struct api_ctx *x, struct making *m)
 {
     struct interaction *ix = &m->ix;
@@ -80,38 +92,52 @@ static enum api_error place_check(struct api_ctx *x, struct making *m)
     ix->guild_id = m->access.channel->guild_id;
     ix->bot_id = m->app.bot_id;
     ix->user_id = x->user_id;
-    if (m->access.is_dm)
-        return is_recipient(m->access.channel, m->app.bot_id) ? API_OK : API_ERROR_MISSING_ACCESS;
-    r = store_member_get(x->ports->db, x->arena, ix->guild_id, m->app.bot_id, &m->bot);
-    return r < 0 ? api_port_error(r, API_ERROR_UNKNOWN_APPLICATION) : API_OK;
+    return bot_find(x, m);
 }
 
-static void who_write(struct api_ctx *x, struct making *m)
+static void user_tell(struct api_ctx *x, struct making *m)
 {
     struct buf b = {0};
 
     user_write(&b, caller(x, &m->access));
     m->ix.user_json = payload_take(x->arena, &b);
-    m->ix.owners_json = m->ix.guild_id ? arena_printf(x->arena, "{\"0\":\"%llu\"}", (unsigned long long)m->ix.guild_id)
-                                       : STR("{\"0\":\"0\"}");
+}
+
+/* authorizing_integration_owners. user_id 0: no person's installation; the guild's only with the bot in it. */
+static struct str owners_write(struct api_ctx *x, const struct interaction *ix, bool of_guild, uint64_t user_id)
+{
+    struct buf b = {0};
+
+    jw_obj(&b);
+    if (of_guild && ix->guild_id)
+        jw_kid(&b, "0", ix->guild_id);
+    else if (of_guild)
+        jw_kcstr(&b, "0", "0");
+    if (user_id)
+        jw_kid(&b, "1", user_id);
+    jw_obj_end(&b);
+    return payload_take(x->arena, &b);
 }
 
 /* --- commands --------------------------------------------------------------------------------------------------------
  */
-/* contexts null: wherever the application is; dm_permission is its older form. */
-static bool context_fits(const struct application_command *cmd, bool is_dm)
+/* For whom it was installed, and whether it is for such and for here. */
+static enum api_error installation_check(struct api_ctx *x, struct making *m)
 {
-    json_t *o = json_loadb(cmd->definition_json.p, cmd->definition_json.n, 0, NULL);
-    json_t *contexts = json_object_get(o, "contexts"), *v;
-    bool fits = !is_dm || (!cmd->guild_id && json_is_true(json_object_get(o, "dm_permission")));
-    size_t i;
+    enum interaction_context context = !m->access.is_dm ? CONTEXT_GUILD
+                                       : m->ix.bot_here ? CONTEXT_BOT_DM
+                                                        : CONTEXT_PRIVATE;
+    int r = store_user_install_get(x->ports->db, x->arena, x->user_id, m->app.id);
 
-    if (json_is_array(contexts)) {
-        fits = false;
-        json_array_foreach(contexts, i, v) fits |= json_integer_value(v) == (is_dm ? 1 : 0);
-    }
-    json_decref(o);
-    return fits;
+    if (r < 0 && r != -ENOENT)
+        return api_port_error(r, API_ERROR_UNKNOWN_APPLICATION);
+    if (r < 0 && !m->ix.bot_here)
+        return m->access.is_dm ? API_ERROR_MISSING_ACCESS : API_ERROR_UNKNOWN_APPLICATION;
+    bool fits = command_fits(&m->cmd, context);
+    bool of_user = r == 0 && fits && command_for(&m->cmd, INSTALLED_TO_USER);
+    m->of_guild = m->ix.bot_here && fits && command_for(&m->cmd, INSTALLED_TO_GUILD);
+    m->ix.owners_json = owners_write(x, &m->ix, m->of_guild, of_user ? x->user_id : 0);
+    return of_user || m->of_guild ? API_OK : API_ERROR_UNKNOWN_COMMAND;
 }
 
 static bool is_restricted(const struct application_command *cmd)
@@ -124,13 +150,16 @@ static enum api_error command_check(struct api_ctx *x, struct making *m)
     struct command_permissions *overwrites = NULL;
     unsigned count = 0;
     int r = 0;
+    enum api_error e = installation_check(x, m);
 
-    if (!context_fits(&m->cmd, m->access.is_dm))
-        return API_ERROR_UNKNOWN_COMMAND;
+    if (e != API_OK)
+        return e;
     if (m->cmd.type == COMMAND_USER && !(m->access.permissions & PERMISSION_SEND_MESSAGES))
         return API_ERROR_MISSING_PERMISSIONS;
     if (is_restricted(&m->cmd) && !m->access.is_dm && !m->access.channel->nsfw)
         return API_ERROR_MISSING_ACCESS;
+    if (!m->of_guild) /* the guild has no say in what a person installed */
+        return API_OK;
     if (m->ix.guild_id)
         r = store_command_permissions_list(x->ports->db, x->arena, m->app.id, m->ix.guild_id, &overwrites, &count);
     if (r < 0)
@@ -279,6 +308,15 @@ static enum api_error component_use(struct api_ctx *x, struct making *m)
     return e;
 }
 
+/* Those of the interaction that the message answers: who presses need not have installed anything. */
+static struct str owners_of_message(struct api_ctx *x, const struct making *m)
+{
+    struct str meta = json_member(m->message.interaction_json, STR("interaction_metadata"));
+    struct str owners = json_member(meta, STR("authorizing_integration_owners"));
+
+    return owners.n ? arena_str(x->arena, owners) : owners_write(x, &m->ix, true, 0);
+}
+
 static enum api_error component_read_use(struct api_ctx *x, struct making *m)
 {
     int r = answer_message_get(x, m->ix.channel_id, m->ix.source_id, x->user_id, &m->message);
@@ -287,6 +325,7 @@ static enum api_error component_read_use(struct api_ctx *x, struct making *m)
         return api_port_error(r, API_ERROR_UNKNOWN_MESSAGE);
     if (m->message.author_id != m->ix.bot_id)
         return API_ERROR_UNKNOWN_MESSAGE;
+    m->ix.owners_json = owners_of_message(x, m);
     enum api_error e = component_use(x, m);
     return e == API_OK ? source_write(x, m) : e;
 }
@@ -297,6 +336,7 @@ static enum api_error opener_take(struct api_ctx *x, struct making *m, const str
     if (opener->user_id != x->user_id || opener->channel_id != m->ix.channel_id || opener->application_id != m->app.id)
         return API_ERROR_UNKNOWN_INTERACTION;
     m->ix.source_id = opener->source_id;
+    m->ix.owners_json = opener->owners_json;
     m->ix.name = opener->name;
     m->ix.trigger_json =
         arena_str(x->arena, json_member(interaction_metadata(x, opener, 0), STR("interaction_metadata")));
@@ -407,7 +447,7 @@ enum api_error interaction_create(struct api_ctx *x)
     if (e == API_OK)
         e = place_check(x, m);
     if (e == API_OK) {
-        who_write(x, m);
+        user_tell(x, m);
         e = data_read(x, m);
     }
     if (e == API_OK)

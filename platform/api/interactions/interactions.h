@@ -34,6 +34,8 @@ struct interaction {
     uint64_t source_id; /* the message whose component was used, also through a modal; 0 */
     uint64_t target_id; /* of a user or message command */
     int type, command_type /* 0: no command */;
+    bool
+        bot_here; /* the bot is a member of the guild, a recipient of the DM; else a person installed the application */
     struct str token, nonce /* JSON value, or none */;
     struct str name;         /* of a command, with its subcommands */
     struct str user_json;    /* the user object */
@@ -100,6 +102,8 @@ struct str interaction_metadata(struct api_ctx *x, const struct interaction *ix,
 enum api_error interaction_dispatch(struct api_ctx *x, const struct interaction *ix, struct str payload);
 /* To the person's clients; a lost one is not told again. */
 void interaction_tell_user(struct api_ctx *x, const struct interaction *ix, enum event_type type, struct str data);
+/* Only a person installed the application: nothing was asked of the guild. */
+bool interaction_of_user(const struct interaction *ix);
 /* {"id","nonce"} */
 struct str interaction_head(struct api_ctx *x, const struct interaction *ix);
 
@@ -141,6 +145,9 @@ struct str modal_read(struct api_ctx *x);
 /* The request acts as the application's bot from here on; access is the bot's in the interaction's channel, which it
  * may answer in whatever its permissions are. */
 enum api_error answer_access(struct api_ctx *x, const struct interaction *ix, struct api_access *ret);
+/* Whether a new answer is ephemeral: as `flags` ask, and always where only a person installed the application and may
+ * not speak through it. */
+int64_t answer_ephemeral(const struct interaction *ix, const struct api_access *access, int64_t flags);
 /* Reads x->body (a message's fields, as of Create Message) and the request's files into *m. creating: it must have
  * something in it. */
 enum api_error answer_read(struct api_ctx *x, const struct api_access *access, bool creating, struct message *m);

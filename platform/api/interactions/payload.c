@@ -47,13 +47,21 @@ static void guild_partial(struct buf *b, const struct guild *g)
     jw_obj_end(b);
 }
 
-static uint64_t app_permissions(const struct api_access *access, const struct member *bot)
+bool interaction_of_user(const struct interaction *ix)
+{
+    return !json_member(ix->owners_json, STR("0")).n;
+}
+
+/* Where the bot is not, it has what the person has. */
+static uint64_t app_permissions(const struct interaction *ix, const struct api_access *access, const struct member *bot)
 {
     const struct guild_snapshot *s = &access->snap;
+    uint64_t anywhere = PERMISSION_ATTACH_FILES | PERMISSION_EMBED_LINKS | PERMISSION_MENTION_EVERYONE;
 
     if (access->is_dm)
-        return PERMISSION_ATTACH_FILES | PERMISSION_EMBED_LINKS | PERMISSION_MENTION_EVERYONE |
-               PERMISSION_USE_EXTERNAL_EMOJIS;
+        return anywhere | (ix->bot_here ? PERMISSION_USE_EXTERNAL_EMOJIS : 0);
+    if (!ix->bot_here)
+        return access->permissions & (anywhere | PERMISSION_USE_EXTERNAL_EMOJIS | PERMISSION_SEND_MESSAGES);
     return permissions_of_member(&s->guild, s->roles, s->role_count, access->channel, bot, clock_wall_ms());
 }
 
@@ -82,12 +90,12 @@ struct str interaction_payload(struct api_ctx *x, const struct interaction *ix, 
     }
     if (message_json.n)
         jw_kraw(&b, "message", message_json);
-    bits_write(&b, "app_permissions", app_permissions(access, bot));
+    bits_write(&b, "app_permissions", app_permissions(ix, access, bot));
     jw_kstr(&b, "locale", locale_known(locale) ? locale : STR("en-US"));
     jw_karr(&b, "entitlements");
     jw_arr_end(&b);
     jw_kraw(&b, "authorizing_integration_owners", ix->owners_json);
-    jw_ki64(&b, "context", access->is_dm ? 1 : 0);
+    jw_ki64(&b, "context", !access->is_dm ? 0 : ix->bot_here ? 1 : 2);
     jw_ku64(&b, "attachment_size_limit", LIMIT_ATTACHMENT_BYTES);
     jw_obj_end(&b);
     return payload_take(x->arena, &b);
@@ -130,7 +138,7 @@ struct str interaction_metadata(struct api_ctx *x, const struct interaction *ix,
  * goes to another node, still gets it by RESUME. What autocomplete asks is out of date with the next key. */
 enum api_error interaction_dispatch(struct api_ctx *x, const struct interaction *ix, struct str payload)
 {
-    bool in_guild = ix->guild_id != 0;
+    bool in_guild = ix->guild_id && ix->bot_here; /* else to its own topic, as of DMs */
     struct commit c;
 
     commit_init(&c, x->arena);

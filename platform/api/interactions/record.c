@@ -80,6 +80,7 @@ static struct str record_write(struct api_ctx *x, const struct interaction *ix)
     jw_kid(&b, "target", ix->target_id);
     jw_ki64(&b, "type", ix->type);
     jw_ki64(&b, "command_type", ix->command_type);
+    jw_ki64(&b, "bot_here", ix->bot_here);
     jw_kraw(&b, "nonce", ix->nonce);
     jw_kstr(&b, "name", ix->name);
     jw_kraw(&b, "user", ix->user_json);
@@ -136,6 +137,7 @@ static int record_read(struct api_ctx *x, struct str record, struct interaction 
                                 .target_id = json_member_id(record, STR("target")),
                                 .type = number_of(record, STR("type")),
                                 .command_type = number_of(record, STR("command_type")),
+                                .bot_here = number_of(record, STR("bot_here")) != 0,
                                 .token = text_of(x, o, "token"),
                                 .name = text_of(x, o, "name"),
                                 .nonce = raw_of(record, STR("nonce")),

@@ -8,9 +8,11 @@
 #include "platform/api/messages/messages.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
+#include "platform/base/limits.h"
 #include "platform/protocol/json_text.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 struct using
 {
@@ -158,6 +160,22 @@ static bool fills_in(struct api_ctx *x, struct using *u)
            (u->message.flags & MESSAGE_LOADING);
 }
 
+/* Where nobody asked the guild for the application, it may not go on and on. */
+static enum api_error followups_left(struct api_ctx *x, const struct interaction *ix)
+{
+    char key[64];
+    struct kv_bucket bucket = {.key = key, .limit = LIMIT_USER_FOLLOWUPS, .window_ms = LIMIT_INTERACTION_MS};
+    struct kv_bucket_state state;
+
+    if (!interaction_of_user(ix))
+        return API_OK;
+    snprintf(key, sizeof key, "followups:%llu", (unsigned long long)ix->id);
+    int r = kv_buckets_take(x->ports->kv, &bucket, 1, &state);
+    if (r < 0)
+        return api_port_error(r, API_ERROR_UNAVAILABLE);
+    return state.allowed ? API_OK : API_ERROR_MAX_FOLLOWUPS;
+}
+
 enum api_error webhook_execute(struct api_ctx *x)
 {
     struct using u = {0};
@@ -168,13 +186,16 @@ enum api_error webhook_execute(struct api_ctx *x)
         return e;
     if (fills_in(x, &u))
         return change(x, &u);
+    e = followups_left(x, &u.ix);
+    if (e != API_OK)
+        return e;
     (void)form_i64(x, "flags", FORM_NULLABLE, 0, INT32_MAX, &flags);
     u.message = (struct message){.id = snowflake_next(),
                                  .channel_id = u.ix.channel_id,
                                  .guild_id = u.ix.guild_id,
                                  .author_id = u.ix.bot_id,
                                  .webhook_id = u.ix.application_id,
-                                 .flags = flags & MESSAGE_EPHEMERAL,
+                                 .flags = answer_ephemeral(&u.ix, &u.access, flags),
                                  .type = u.answer.message_id ? MESSAGE_REPLY : MESSAGE_DEFAULT,
                                  .reference_id = u.answer.message_id,
                                  .interaction_json = interaction_metadata(x, &u.ix, u.answer.message_id)};

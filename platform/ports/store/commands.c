@@ -89,6 +89,20 @@ int store_guild_commands(struct sql *db, struct arena *a, uint64_t guild_id, str
     return err;
 }
 
+int store_user_commands(struct sql *db, struct arena *a, uint64_t user_id, struct application_command **ret,
+                        unsigned *ret_count)
+{
+    struct sql_result r;
+    int err = rows_all(db, a,
+                       "SELECT " COMMAND_COLUMNS " FROM application_commands WHERE guild_id IS NULL AND "
+                       "application_id IN (SELECT application_id FROM user_installs WHERE user_id = $1) ORDER BY id",
+                       SQL_I(user_id), &r);
+
+    if (err == 0)
+        commands_read(a, &r, ret, ret_count);
+    return err;
+}
+
 void store_command_permissions_put(struct commit *c, const struct command_permissions *p)
 {
     commit_sql(c, 0,

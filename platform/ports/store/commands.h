@@ -18,6 +18,10 @@ int store_command_get(struct sql *db, struct arena *a, uint64_t id, struct appli
 int store_guild_commands(struct sql *db, struct arena *a, uint64_t guild_id, struct application_command **ret,
                          unsigned *ret_count);
 
+/* The global ones of the applications that the person installed. */
+int store_user_commands(struct sql *db, struct arena *a, uint64_t user_id, struct application_command **ret,
+                        unsigned *ret_count);
+
 void store_command_permissions_put(struct commit *c, const struct command_permissions *p); /* none: "[]" deletes */
 /* Those of one command in every guild. */
 void store_command_permissions_drop(struct commit *c, uint64_t application_id, uint64_t command_id);

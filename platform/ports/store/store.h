@@ -62,6 +62,16 @@ void store_application_insert(struct commit *c, const struct application *app);
 void store_application_update(struct commit *c, const struct application *app); /* but for the identify limits */
 void store_application_limits_set(struct commit *c, uint64_t id, int64_t max_concurrency, int64_t session_starts);
 int store_application_get(struct sql *db, struct arena *a, uint64_t id, struct application *ret);
+/* An application that a person installed for itself. */
+struct user_install {
+    uint64_t application_id;
+    struct str scopes_json;
+};
+void store_user_install_put(struct commit *c, uint64_t user_id, uint64_t application_id, struct str scopes_json);
+void store_user_install_delete(struct commit *c, uint64_t user_id, uint64_t application_id); /* -ENODATA: none */
+int store_user_install_get(struct sql *db, struct arena *a, uint64_t user_id, uint64_t application_id); /* -ENOENT */
+int store_user_installs(struct sql *db, struct arena *a, uint64_t user_id, struct user_install **ret,
+                        unsigned *ret_count);
 int store_applications_of(struct sql *db, struct arena *a, uint64_t owner_id, struct application **ret,
                           unsigned *ret_count);
 

@@ -33,3 +33,4 @@ const char *text_in(json_t *v, const char *path);
 /* The parts; each has a server of its own. */
 void components(void);
 void endpoints(void);
+void installs(void);

@@ -392,8 +392,8 @@ static void commands(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CO_TEST(answers),   CO_TEST(commands),      CO_TEST(components),
-        CO_TEST(endpoints), CO_TEST(fails_in_time), CO_TEST(limits_by_token),
+        CO_TEST(answers),  CO_TEST(commands),      CO_TEST(components),      CO_TEST(endpoints),
+        CO_TEST(installs), CO_TEST(fails_in_time), CO_TEST(limits_by_token),
     };
     return cmocka_run_group_tests_name("api_interactions", tests, NULL, NULL);
 }

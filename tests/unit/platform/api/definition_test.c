@@ -10,6 +10,7 @@
 static struct http_request req;
 static struct api_ctx x;
 static struct application_command cmd;
+static const char *supported = "{\"0\":{}}"; /* by the application */
 
 static void given(const char *json, bool guild)
 {
@@ -17,7 +18,7 @@ static void given(const char *json, bool guild)
     x.body = json_loads(json, 0, NULL);
     assert_non_null(x.body);
     cmd = (struct application_command){0};
-    command_read(&x, guild, &cmd);
+    command_read(&x, guild, str_c(supported), &cmd);
 }
 
 static void done(void)
@@ -70,10 +71,19 @@ static void keeps_what_is_known(void **state)
          true,
          "{\"name_localizations\":{\"de\":\"Fünf\"},\"description\":\"\",\"description_localizations\":null,"
          "\"default_member_permissions\":\"32\",\"nsfw\":true}");
+    supported = "{\"0\":{},\"1\":{}}";
     kept("{\"name\":\"p\",\"description\":\"d\",\"contexts\":[0,2],\"integration_types\":[0,1]}", false,
          "{\"name_localizations\":null,\"description\":\"d\",\"description_localizations\":null,"
          "\"default_member_permissions\":null,\"dm_permission\":false,\"contexts\":[0,2],\"integration_types\":[0,1],"
          "\"nsfw\":false}");
+    supported = "{\"0\":{}}";
+    kept("{\"name\":\"p\",\"description\":\"d\",\"default_permission\":false,\"options\":[{\"type\":11,\"name\":\"f\","
+         "\"description\":\"d\",\"file_types\":[\"image\",\".pdf\"]}]}",
+         true,
+         "{\"name_localizations\":null,\"description\":\"d\",\"description_localizations\":null,\"options\":[{\"type\":"
+         "11,"
+         "\"name\":\"f\",\"name_localizations\":null,\"description\":\"d\",\"description_localizations\":null,"
+         "\"file_types\":[\"image\",\".pdf\"]}],\"default_member_permissions\":\"0\",\"nsfw\":false}");
 }
 
 static void keeps_options(void **state)
@@ -105,7 +115,7 @@ static void refuses_heads(void **state)
     refused("{\"description\":\"d\"}", "name", "BASE_TYPE_REQUIRED");
     refused("{\"name\":\"p\"}", "description", "BASE_TYPE_REQUIRED");
     refused("{\"name\":\"Ping\",\"description\":\"d\"}", "name", "APPLICATION_COMMAND_INVALID_NAME");
-    refused("{\"name\":\"p\",\"description\":\"d\",\"type\":9}", "type", "NUMBER_TYPE_MAX");
+    refused("{\"name\":\"p\",\"description\":\"d\",\"type\":4}", "type", "BASE_TYPE_CHOICES");
     refused("{\"name\":\"p\",\"description\":\"d\",\"name_localizations\":{\"xx\":\"p\"}}", "name_localizations.xx",
             "BASE_TYPE_CHOICES");
     refused("{\"name\":\"p\",\"description\":\"d\",\"name_localizations\":{\"de\":\"P\"}}", "name_localizations.de",
@@ -115,6 +125,11 @@ static void refuses_heads(void **state)
             "SET_TYPE_ALREADY_CONTAINS_VALUE");
     refused("{\"name\":\"p\",\"description\":\"d\",\"default_member_permissions\":\"x\"}", "default_member_permissions",
             "NUMBER_TYPE_COERCE");
+    refused("{\"name\":\"p\",\"description\":\"d\",\"integration_types\":[0,1]}", "integration_types.1",
+            "BASE_TYPE_CHOICES");
+    refused("{\"name\":\"p\",\"description\":\"d\",\"options\":[{\"type\":11,\"name\":\"f\",\"description\":\"d\","
+            "\"file_types\":[\"pdf\"]}]}",
+            "options.0.file_types.0", "BASE_TYPE_CHOICES");
     refused("{\"name\":\"Menu\",\"type\":3,\"description\":\"d\"}", "description",
             "APPLICATION_COMMAND_DESCRIPTION_NOT_ALLOWED");
     refused("{\"name\":\"Menu\",\"type\":3,\"options\":[{\"type\":3,\"name\":\"a\",\"description\":\"d\"}]}", "options",
