@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum kind { ID, TEXT, NUMBER, KEEP, REAL, FLAG, HAS, REF, LIST_OF, IDS, TEXTS, RAW, SELF };
+enum kind { ID, TEXT, NUMBER, KEEP, REAL, FLAG, HAS, REF, LIST_OF, IDS, TEXTS, NUMBERS, MAP_OF, PRESENT, RAW, SELF };
 
 struct field {
     enum kind kind;
@@ -32,6 +32,9 @@ struct field {
 #define GH_LIST_OF(x, e)                   FIELD(LIST_OF, ENTITY_##e, x, offsetof(self, x##_count), #x)
 #define GH_IDS(x)                          FIELD(IDS, 0, x, offsetof(self, x##_count), #x)
 #define GH_TEXTS(x)                        FIELD(TEXTS, 0, x, offsetof(self, x##_count), #x)
+#define GH_NUMBERS(x)                      FIELD(NUMBERS, 0, x, offsetof(self, x##_count), #x)
+#define GH_MAP_OF(x, e)                    FIELD(MAP_OF, ENTITY_##e, x, offsetof(self, x##_count), #x)
+#define GH_PRESENT(x)                      FIELD(PRESENT, 0, x, 0, #x)
 #define GH_RAW(x)                          FIELD(RAW, 0, x, 0, #x)
 #define GH_END(e)                                                                                                      \
     {                                                                                                                  \
@@ -80,6 +83,14 @@ static const char **texts_read(struct gh_context *c, json_t *array, size_t count
     return texts;
 }
 
+static int64_t *numbers_read(struct gh_context *c, json_t *array, size_t count)
+{
+    int64_t *numbers = ARENA_ARRAY(&c->arena, int64_t, count ? count : 1);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = gh_json_number((const struct gh_json *)json_array_get(array, i));
+    return numbers;
+}
+
 static void fill(struct gh_context *c, enum entity e, json_t *o, char *to);
 
 static void *list_read(struct gh_context *c, enum entity e, json_t *array, size_t count)
@@ -87,6 +98,28 @@ static void *list_read(struct gh_context *c, enum entity e, json_t *array, size_
     char *all = arena_alloc(&c->arena, entities[e].size * (count ? count : 1));
     for (size_t i = 0; i < count; i++)
         fill(c, e, json_array_get(array, i), all + i * entities[e].size);
+    return all;
+}
+
+/* A member that stands under its user's id may be without a user. */
+static uint64_t *id_of(enum entity e, char *entity)
+{
+    return e == ENTITY_member ? &((struct gh_member *)(void *)entity)->user.id
+                              : (uint64_t *)(void *)(entity + entities[e].fields()->at);
+}
+
+static void *map_read(struct gh_context *c, enum entity e, json_t *object, size_t count)
+{
+    const char *key;
+    json_t *v;
+    char *all = arena_alloc(&c->arena, entities[e].size * (count ? count : 1)), *at = all;
+    json_object_foreach(object, key, v)
+    {
+        fill(c, e, v, at);
+        if (!*id_of(e, at) && str_to_u64(str_c(key), id_of(e, at)) < 0)
+            *id_of(e, at) = 0;
+        at += entities[e].size;
+    }
     return all;
 }
 
@@ -125,6 +158,16 @@ static void field_read(struct gh_context *c, const struct field *f, json_t *v, c
         break;
     case TEXTS:
         *(const char ***)at = json_is_array(v) ? texts_read(c, v, count) : NULL;
+        break;
+    case NUMBERS:
+        *(int64_t **)at = json_is_array(v) ? numbers_read(c, v, count) : NULL;
+        break;
+    case MAP_OF:
+        count = json_object_size(v);
+        *(void **)at = json_is_object(v) ? map_read(c, f->entity, v, count) : NULL;
+        break;
+    case PRESENT:
+        *(bool *)at = json_is_null(v);
         break;
     case RAW:
     case SELF:
@@ -181,6 +224,26 @@ static json_t *texts_write(const char *const *texts, size_t count)
     return array;
 }
 
+static json_t *numbers_write(const int64_t *numbers, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_integer(numbers[i]));
+    return array;
+}
+
+static json_t *map_write(enum entity e, const char *all, size_t count)
+{
+    char key[24];
+    json_t *o = json_object();
+    for (size_t i = 0; i < count; i++) {
+        const char *one = all + i * entities[e].size;
+        snprintf(key, sizeof key, "%llu", (unsigned long long)*id_of(e, (char *)(uintptr_t)one));
+        json_object_set_new(o, key, entity_write(e, one));
+    }
+    return o;
+}
+
 static json_t *list_write(enum entity e, const char *all, size_t count)
 {
     json_t *array = json_array();
@@ -230,6 +293,12 @@ static json_t *field_write(const struct field *f, const char *from)
         return pointer(at) ? ids_write(pointer(at), count) : NULL;
     case TEXTS:
         return pointer(at) ? texts_write(pointer(at), count) : NULL;
+    case NUMBERS:
+        return pointer(at) ? numbers_write(pointer(at), count) : NULL;
+    case MAP_OF:
+        return pointer(at) ? map_write(f->entity, pointer(at), count) : NULL;
+    case PRESENT:
+        return *(const bool *)at ? json_null() : NULL;
     case RAW:
         return json_incref((json_t *)(uintptr_t)pointer(at));
     case SELF:

@@ -97,7 +97,7 @@ static json_t *resolved(const struct gh_interaction *i, const char *kind, uint64
 {
     char key[24];
     snprintf(key, sizeof key, "%llu", (unsigned long long)id);
-    return (json_t *)(uintptr_t)gh_json_get(gh_json_get(i->data.resolved, kind), key);
+    return (json_t *)(uintptr_t)gh_json_get(gh_json_get(i->data.resolved.json, kind), key);
 }
 
 #define RESOLVED(entity, kind)                                                                                         \

@@ -1,11 +1,10 @@
-// A worker in JavaScript: answers !ping, in order for each guild, without libguildhall. DISCORD_TOKEN, APPLICATION_ID,
-// AMQP_URL, PROXY_URL and WORKER_GROUP as in worker-sdk/README.md, which describes what it declares.
+// A worker in JavaScript without libguildhall: answers !ping, each guild's messages in order (worker-sdk/README.md).
 const amqp = require('amqplib');
 const { AMQP_URL, APPLICATION_ID, DISCORD_TOKEN, PROXY_URL, WORKER_GROUP = 'workers' } = process.env;
 const name = `guildhall.${APPLICATION_ID}.${WORKER_GROUP}`;
 const seen = new Set();
 
-async function answer(channelId, nonce, content) {
+async function say(channelId, nonce, content) {
   const response = await fetch(`${PROXY_URL}/v10/channels/${channelId}/messages`, {
     method: 'POST',
     headers: { Authorization: `Bot ${DISCORD_TOKEN}`, 'Content-Type': 'application/json' },
@@ -14,13 +13,11 @@ async function answer(channelId, nonce, content) {
   if (!response.ok) throw new Error(`${response.status}`);
 }
 
-async function handle(message) {
-  const event = message.fields.routingKey.split('.')[1];
-  const d = JSON.parse(message.content);
-  const id = message.properties.messageId;
-  if (!seen.has(id) && event === 'MESSAGE_CREATE' && d.content.startsWith('!ping'))
-    await answer(d.channel_id, id, `pong${d.content.slice(5)}`);
-  seen.add(id);
+async function handle({ content, fields, properties: { messageId } }) {
+  const d = JSON.parse(content);
+  if (!seen.has(messageId) && fields.routingKey.split('.')[1] === 'MESSAGE_CREATE' && d.content.startsWith('!ping'))
+    await say(d.channel_id, messageId, `pong${d.content.slice(5)}`);
+  seen.add(messageId);
 }
 
 (async () => {
@@ -39,6 +36,5 @@ async function handle(message) {
       last = last.then(() => handle(message)).then(() => channel.ack(message), () => channel.reject(message, false));
     });
   }
-  process.on('SIGTERM', () => process.exit(0));
   console.log('ready');
 })();

@@ -1,5 +1,6 @@
-"""The wire is described well enough: a worker in Python and one in JavaScript, each without libguildhall, in groups of
-their own, get every event that a shard would publish, once, each guild's in order, and answer through the proxy."""
+"""The wire is described well enough: a worker in Python and one in JavaScript, 40 lines each and without libguildhall,
+in groups of their own, get every event that a shard would publish, once, each guild's in order, and answer through the
+proxy."""
 import http.server
 import json
 import os
@@ -69,9 +70,8 @@ class Workers(unittest.TestCase):
         cache = sys.argv[1]
         python = os.path.join(installs.install("workers_py", cache), "venv", "bin", "python")
         modules = os.path.join(installs.install("workers", cache), "node_modules")
-        both = [self.start([python, os.path.join(HERE, "worker.py")], "py"),
-                self.start(["node", os.path.join(os.path.dirname(HERE), "workers", "worker.cjs")], "js",
-                           NODE_PATH=modules)]
+        self.start([python, os.path.join(HERE, "worker.py")], "py")
+        self.start(["node", os.path.join(os.path.dirname(HERE), "workers", "worker.cjs")], "js", NODE_PATH=modules)
         numbers = range(1, GUILDS * EACH + 1)
         subprocess.run([python, os.path.abspath(__file__), "publish", *map(str, numbers)], check=True)
         self.wait_for(2 * len(numbers))
@@ -79,9 +79,11 @@ class Workers(unittest.TestCase):
             for guild in range(GUILDS):
                 self.assertEqual(Proxy.answers[f"Bot {group}", str((1000 + guild) << 22)],
                                  [f"pong {number}" for number in numbers if number % GUILDS == guild])
-        for process in both:
-            process.terminate()
-            self.assertEqual(process.wait(60), 0)
+
+    def test_they_have_at_most_40_lines(self):
+        for file in "workers/worker.cjs", "workers_py/worker.py":
+            with open(os.path.join(os.path.dirname(HERE), file), encoding="utf-8") as lines:
+                self.assertLessEqual(len(lines.readlines()), 40, file)
 
     def wait_for(self, count):
         end = time.monotonic() + 120

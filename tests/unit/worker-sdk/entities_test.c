@@ -66,6 +66,47 @@ static void a_message_is_read_with_what_is_nested(void **state)
     assert_int_equal(gh_json_number(m->nonce), 12);
 }
 
+static const char nested_text[] =
+    "{\"id\":\"1\",\"interaction_metadata\":{\"id\":\"2\",\"type\":2,\"user\":{\"id\":\"3\",\"username\":\"bob\"},"
+    "\"authorizing_integration_owners\":{\"0\":\"9\"}},\"activity\":{\"type\":1,\"party_id\":\"p\"},"
+    "\"author\":{\"id\":\"4\",\"primary_guild\":{\"identity_guild_id\":\"5\",\"tag\":\"TAG\"},"
+    "\"avatar_decoration_data\":{\"asset\":\"a\",\"sku_id\":\"6\"}},\"resolved\":{"
+    "\"users\":{\"7\":{\"id\":\"7\",\"username\":\"carol\"}},\"members\":{\"7\":{\"nick\":\"c\"}},"
+    "\"roles\":{\"8\":{\"id\":\"8\",\"name\":\"mod\",\"tags\":{\"bot_id\":\"4\",\"premium_subscriber\":null},"
+    "\"colors\":{\"primary_color\":255}}}},"
+    "\"components\":[{\"type\":8,\"channel_types\":[0,5]}]}";
+
+static void nested_objects_have_types_and_keep_their_json(void **state)
+{
+    (void)state;
+    json_t *o = parsed(nested_text);
+    struct gh_message *m = ENTITY_READ(&c, message, o);
+    assert_string_equal(m->interaction_metadata->user->username, "bob");
+    assert_int_equal(gh_json_id(gh_json_get(m->interaction_metadata->authorizing_integration_owners, "0")), 9);
+    assert_string_equal(m->activity->party_id, "p");
+    assert_int_equal(m->author.primary_guild->identity_guild_id, 5);
+    assert_int_equal(m->author.avatar_decoration_data->sku_id, 6);
+    assert_int_equal(m->resolved->users_count, 1);
+    assert_string_equal(m->resolved->members[0].nick, "c");
+    assert_int_equal(m->resolved->members[0].user.id, 7); /* from where it stands */
+    const struct gh_role *mod = m->resolved->roles;
+    assert_true(mod->tags->premium_subscriber && !mod->tags->guild_connections);
+    assert_int_equal(mod->colors->primary_color, 255);
+    assert_string_equal(gh_json_text(gh_json_get(mod->json, "name")), "mod");
+    assert_int_equal(m->components[0].channel_types_count, 2);
+    assert_int_equal(m->components[0].channel_types[1], 5);
+    assert_null(m->call);
+    assert_true(json_equal(context_keep(&c, entity_write(ENTITY_message, m)), o));
+    struct gh_role own = *mod;
+    struct gh_role_tags tags = *mod->tags;
+    own.json = tags.json = NULL;
+    own.tags = &tags;
+    struct gh_resolved made = {.roles = &own, .roles_count = 1};
+    assert_true(json_equal(context_keep(&c, entity_write(ENTITY_resolved, &made)),
+                           parsed("{\"roles\":{\"8\":{\"id\":\"8\",\"name\":\"mod\",\"tags\":{\"bot_id\":\"4\","
+                                  "\"premium_subscriber\":null},\"colors\":{\"primary_color\":255}}}}")));
+}
+
 static void what_the_table_has_not_is_in_the_json(void **state)
 {
     (void)state;
@@ -179,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_message_is_read_with_what_is_nested, begin, end),
+        cmocka_unit_test_setup_teardown(nested_objects_have_types_and_keep_their_json, begin, end),
         cmocka_unit_test_setup_teardown(what_the_table_has_not_is_in_the_json, begin, end),
         cmocka_unit_test_setup_teardown(nothing_and_wrong_types_read_as_absent, begin, end),
         cmocka_unit_test_setup_teardown(what_is_read_can_be_written_again, begin, end),

@@ -35,7 +35,12 @@ struct gh_json;
 #define GH_TEXTS(x)                                                                                                    \
     const char *const *x;                                                                                              \
     size_t x##_count;
-#define GH_RAW(x) const struct gh_json *x;
+#define GH_NUMBERS(x)                                                                                                  \
+    const int64_t *x;                                                                                                  \
+    size_t x##_count;
+#define GH_MAP_OF(x, e) GH_LIST_OF(x, e)
+#define GH_PRESENT(x)   bool x;
+#define GH_RAW(x)       const struct gh_json *x;
 #define GH_END(e)                                                                                                      \
     const struct gh_json *json;                                                                                        \
     }                                                                                                                  \
