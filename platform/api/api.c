@@ -153,7 +153,7 @@ static void route_count(struct route *route, int status, uint64_t began_ns)
 /* Everything from the caller on. Leaves the answer in x->res. */
 static enum api_error route_run(struct api_ctx *x, const struct route *route)
 {
-    enum api_error e = authenticate(x, route->auth);
+    enum api_error e = authenticate(x, route);
 
     /* Also requests without a good token are counted: by address. */
     if (!limit_route(x, route))

@@ -13,6 +13,7 @@
 #include "platform/ports/objects.h"
 #include "platform/protocol/errors.h"
 
+struct bearer;
 struct json_t;
 struct token_registry;
 
@@ -57,6 +58,7 @@ struct api_ctx {
 
     uint64_t user_id; /* the caller; 0 on routes without authentication */
     bool is_bot;
+    const struct bearer *bearer; /* a person, through an application's Bearer token (oauth2.h); else NULL */
 
     /* The path's parameters in order: text, and as a snowflake where the route table says {x.id} (checked by then). */
     struct str texts[API_PARAMS_MAX];

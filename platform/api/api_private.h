@@ -24,8 +24,8 @@ json_t *form_errors_tree(const struct buf *errors);
 enum api_error body_read(struct api_ctx *x, const struct route *route);
 
 /* auth.c: who asks. API_OK with user_id and is_bot set where the route wants them; UNAUTHORIZED, BOTS_CANNOT_USE,
- * ONLY_BOTS, or what the store answered. */
-enum api_error authenticate(struct api_ctx *x, enum route_auth need);
+ * ONLY_BOTS, MISSING_OAUTH2_SCOPE, or what the store answered. */
+enum api_error authenticate(struct api_ctx *x, const struct route *route);
 /* The caller's address: the peer, or what a proxy on this machine forwarded for. */
 struct str caller_address(struct api_ctx *x);
 

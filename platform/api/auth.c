@@ -1,6 +1,7 @@
 /* Who asks: the Authorization header against the token registry; addresses. Coroutine. */
 #include "platform/api/api_private.h"
 
+#include "platform/api/oauth2/oauth2.h"
 #include "platform/ports/tokens.h"
 
 #include <errno.h>
@@ -33,14 +34,18 @@ static struct str token_of(struct str header, bool *ret_is_bot)
     return header;
 }
 
-enum api_error authenticate(struct api_ctx *x, enum route_auth need)
+enum api_error authenticate(struct api_ctx *x, const struct route *route)
 {
     bool says_bot;
-    struct str token = token_of(http_request_header(x->req, "Authorization"), &says_bot);
+    struct str header = http_request_header(x->req, "Authorization");
+    struct str token = token_of(header, &says_bot);
+    enum route_auth need = route->auth;
     uint64_t user_id;
 
     if (need == ROUTE_NONE)
         return API_OK;
+    if (header.n > 7 && str_eq_nocase((struct str){header.p, 7}, STR("Bearer ")))
+        return bearer_enter(x, route, (struct str){header.p + 7, header.n - 7});
     if (token.n == 0 || token_verify(x->options->tokens, token, &user_id) < 0)
         return API_ERROR_UNAUTHORIZED;
     int r = token_user_is_bot(x->options->tokens, x->ports->db, user_id, &x->is_bot);

@@ -80,12 +80,42 @@ static enum api_error multipart_body(struct api_ctx *x, const struct route *rout
     return API_OK;
 }
 
+static bool takes_form(const struct route *route)
+{
+    return route->handler == oauth2_token || route->handler == oauth2_token_revoke;
+}
+
+/* a=1&b=2 as members that are texts. Without it x->body stays NULL. */
+static enum api_error form_body(struct api_ctx *x)
+{
+    struct str left = x->req->body;
+
+    if (!str_starts(http_request_header(x->req, "Content-Type"), STR("application/x-www-form-urlencoded")))
+        return API_OK;
+    x->body = json_object();
+    while (left.n) {
+        const char *amp = memchr(left.p, '&', left.n);
+        struct str pair = {left.p, amp ? (size_t)(amp - left.p) : left.n};
+        const char *is = memchr(pair.p, '=', pair.n);
+        size_t n = is ? (size_t)(is - pair.p) : pair.n;
+        struct str key = http_percent_decode(x->arena, (struct str){pair.p, n}, true);
+        struct str value = is ? http_percent_decode(x->arena, (struct str){is + 1, pair.n - n - 1}, true) : STR("");
+        if (is_text(key) && is_text(value) && key.n)
+            json_object_setn_new(x->body, key.p, key.n, json_stringn(value.p, value.n));
+        size_t skip = amp ? pair.n + 1 : pair.n;
+        left = (struct str){left.p + skip, left.n - skip};
+    }
+    return API_OK;
+}
+
 enum api_error body_read(struct api_ctx *x, const struct route *route)
 {
     struct str boundary;
 
     if (x->req->body.n == 0 || x->req->method == HTTP_METHOD_GET || x->req->method == HTTP_METHOD_HEAD)
         return API_OK;
+    if (takes_form(route))
+        return form_body(x);
     boundary = multipart_boundary(x->arena, http_request_header(x->req, "Content-Type"));
     return boundary.p ? multipart_body(x, route, boundary) : json_body(x, route, x->req->body);
 }

@@ -232,6 +232,7 @@
 #define LIMIT_USER_FOLLOWUPS       5            /* to an interaction with an application that only a person installed; over it 40094 */
 #define LIMIT_INTERACTIONS_PENDING 100000       /* of a process, waiting for that answer; over it 503 */
 #define LIMIT_ENDPOINT_BYTES       (1u << 20) /* what an application's endpoint answers; over it the interaction failed */
+#define LIMIT_BEARER_MS            (7 * 86400000LL) /* an OAuth2 token is good so long */
 #define LIMIT_EPHEMERAL_MS         (60 * 60000) /* a message for one person alone is kept so long after its last change */
 #define LIMIT_WEBHOOK_STRANGERS    50           /* wrong tokens of an address in a second; over it 429 */
 #define LIMIT_BOT_GUILDS_PER_SHARD 1000         /* what /gateway/bot recommends shards by */

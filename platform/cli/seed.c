@@ -111,13 +111,24 @@ static int token_of(struct seed *s, json_t *o, uint64_t user_id, struct str *ret
     return r == -EEXIST ? 0 : r;
 }
 
+static struct str secret_of(struct seed *s, uint64_t application_id)
+{
+    struct application app;
+    int r = store_application_get(s->p->ports.db, &s->arena, application_id, &app);
+
+    return r < 0 ? STR_NONE
+                 : token_client_secret(s->p->tokens, &s->arena, application_id, (uint64_t)app.secret_version);
+}
+
 static void account_write(struct seed *s, const struct user *u, struct str token)
 {
     jw_obj(s->out);
     jw_kid(s->out, "id", u->id);
     jw_kstr(s->out, "username", u->username);
-    if (u->bot)
+    if (u->bot) {
         jw_kid(s->out, "application_id", u->id);
+        jw_kstr(s->out, "client_secret", secret_of(s, u->id));
+    }
     jw_kstr(s->out, "token", token);
     jw_obj_end(s->out);
 }
@@ -170,6 +181,9 @@ static int application_create(struct seed *s, json_t *o, const struct user *bot)
                                .verify_key = str_c(key_hex),
                                .bot_public = !is_public || json_is_true(is_public),
                                .flags = flags,
+                               .integration_types_json = json_is_true(json_object_get(o, "user_install"))
+                                                             ? STR("{\"0\":{},\"1\":{}}")
+                                                             : STR_NONE,
                                .max_concurrency = json_integer_value(json_object_get(o, "max_concurrency")),
                                .session_starts = json_integer_value(json_object_get(o, "session_starts"))};
     struct commit c;

@@ -17,11 +17,17 @@ struct seed_member {
 static const struct seed_member user_shape[] = {
     {"id", ID, NULL},      {"username", TEXT, NULL}, {"global_name", TEXT, NULL}, {"password", TEXT, NULL},
     {"email", TEXT, NULL}, {"token", TEXT, NULL},    {NULL, TEXT, NULL}};
-static const struct seed_member bot_shape[] = {
-    {"id", ID, NULL},        {"username", TEXT, NULL},          {"owner", TEXT, NULL},
-    {"token", TEXT, NULL},   {"global_name", TEXT, NULL},       {"intents", NAMES, NULL},
-    {"public", TRUTH, NULL}, {"max_concurrency", NUMBER, NULL}, {"session_starts", NUMBER, NULL},
-    {NULL, TEXT, NULL}};
+static const struct seed_member bot_shape[] = {{"id", ID, NULL},
+                                               {"username", TEXT, NULL},
+                                               {"owner", TEXT, NULL},
+                                               {"token", TEXT, NULL},
+                                               {"global_name", TEXT, NULL},
+                                               {"intents", NAMES, NULL},
+                                               {"public", TRUTH, NULL},
+                                               {"max_concurrency", NUMBER, NULL},
+                                               {"session_starts", NUMBER, NULL},
+                                               {"user_install", TRUTH, NULL},
+                                               {NULL, TEXT, NULL}};
 static const struct seed_member overwrite_shape[] = {{"role", TEXT, NULL},      {"user", TEXT, NULL},
                                                      {"everyone", TRUTH, NULL}, {"allow", BITS, NULL},
                                                      {"deny", BITS, NULL},      {NULL, TEXT, NULL}};

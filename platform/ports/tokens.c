@@ -169,3 +169,34 @@ int token_user_is_bot(struct token_registry *t, struct sql *db, uint64_t user_id
     *ret = kind == 2;
     return 0;
 }
+
+/* --- what else is signed ---------------------------------------------------------------------------------------------
+ */
+/* No token's head has a colon, so nothing signed here is one. */
+void token_mac(const struct token_registry *t, const char *purpose, struct str text, unsigned char ret[TOKEN_MAC_BYTES])
+{
+    crypto_auth_hmacsha256_state state;
+
+    crypto_auth_hmacsha256_init(&state, t->key, sizeof t->key);
+    crypto_auth_hmacsha256_update(&state, (const unsigned char *)purpose, strlen(purpose));
+    crypto_auth_hmacsha256_update(&state, (const unsigned char *)":", 1);
+    crypto_auth_hmacsha256_update(&state, (const unsigned char *)text.p, text.n);
+    crypto_auth_hmacsha256_final(&state, ret);
+}
+
+uint64_t token_version(const struct token_registry *t, uint64_t user_id)
+{
+    return version_of(t, user_id);
+}
+
+struct str token_client_secret(const struct token_registry *t, struct arena *a, uint64_t application_id,
+                               uint64_t version)
+{
+    unsigned char mac[TOKEN_MAC_BYTES];
+    char text[48];
+    int n = snprintf(text, sizeof text, "%llu.%llu", (unsigned long long)application_id, (unsigned long long)version);
+
+    token_mac(t, "client secret", (struct str){text, (size_t)n}, mac);
+    sodium_bin2base64(text, sizeof text, mac, 24, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    return arena_str(a, str_c(text));
+}

@@ -23,3 +23,15 @@ struct str token_issue(struct token_registry *t, struct arena *a, uint64_t user_
 int token_verify(struct token_registry *t, struct str token, uint64_t *ret_user_id);
 /* Coroutine (first time for a user). 0, -ENOENT, sql errors. */
 int token_user_is_bot(struct token_registry *t, struct sql *db, uint64_t user_id, bool *ret);
+
+/* --- what else the deployment signs ----------------------------------------------------------------------------------
+ */
+#define TOKEN_MAC_BYTES 32
+/* A MAC of the text that is good for this purpose only. */
+void token_mac(const struct token_registry *t, const char *purpose, struct str text,
+               unsigned char ret[TOKEN_MAC_BYTES]);
+/* The user's present version: what is signed with an older one is void. */
+uint64_t token_version(const struct token_registry *t, uint64_t user_id);
+/* An application's client secret: it follows from the deployment's, so none is stored. 32 characters. */
+struct str token_client_secret(const struct token_registry *t, struct arena *a, uint64_t application_id,
+                               uint64_t version);

@@ -6,6 +6,7 @@
 #include "platform/api/form.h"
 #include "platform/api/handlers.h"
 #include "platform/api/images.h"
+#include "platform/api/oauth2/oauth2.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
 #include "platform/ports/store/store.h"
@@ -23,7 +24,10 @@ enum api_error user_me_get(struct api_ctx *x)
 
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_USER);
-    user_write_private(api_out(x), &u);
+    if (x->bearer && !scope_has(x->bearer->scopes, STR("email")))
+        user_write(api_out(x), &u);
+    else
+        user_write_private(api_out(x), &u);
     return API_OK;
 }
 

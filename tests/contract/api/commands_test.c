@@ -1,6 +1,7 @@
 /* Application commands over HTTP: made, listed, changed, replaced as a whole; who may do it; permissions in a guild. */
 #include "tests/contract/api/fixture.h"
 
+#include <sodium.h>
 #include <stdio.h>
 
 #define U(v) (unsigned long long)(v)
@@ -205,10 +206,113 @@ static void keeps_permissions(void)
     api_stop();
 }
 
+/* --- tokens of the owner ---------------------------------------------------------------------------------------------
+ */
+static char secret[64], basic[256], bearer[1100];
+
+static void secret_new(void)
+{
+    char plain[128], text[192];
+
+    expect_int(call(bob.token, "POST", NULL, "/applications/%llu/reset-secret", U(bot.id)), 404);
+    expect_int(call(alice.token, "POST", NULL, "/applications/%llu/reset-secret", U(bot.id)), 200);
+    snprintf(secret, sizeof secret, "%s", text_at("secret"));
+    int n = snprintf(plain, sizeof plain, "%llu:%s", U(bot.id), secret);
+    sodium_bin2base64(text, sizeof text, (unsigned char *)plain, (size_t)n, sodium_base64_VARIANT_ORIGINAL);
+    snprintf(basic, sizeof basic, "Basic %s", text);
+}
+
+#define FORM "application/x-www-form-urlencoded"
+
+static int token_ask(const char *as, const char *form)
+{
+    int r = call_raw(as, "POST", FORM, str_c(form), "/oauth2/token");
+
+    snprintf(bearer, sizeof bearer, "Bearer %s", text_at("access_token") ? text_at("access_token") : "");
+    return r;
+}
+
+static void refuses_other_clients(void)
+{
+    char form[256], before[256];
+
+    expect_int(token_ask(NULL, "grant_type=client_credentials&scope=identify"), 401);
+    expect_text(str_c(text_at("error")), "invalid_client");
+    expect_int(token_ask(basic, "grant_type=password&scope=identify"), 400);
+    expect_text(str_c(text_at("error")), "unsupported_grant_type");
+    expect_int(token_ask(basic, "grant_type=client_credentials&scope=identify+nonsense"), 400);
+    expect_text(str_c(text_at("error")), "invalid_scope");
+    expect_int(call(basic, "POST", "{\"grant_type\":\"client_credentials\",\"scope\":\"identify\"}", "/oauth2/token"),
+               400);
+    snprintf(form, sizeof form, "grant_type=client_credentials&scope=identify&client_id=%llu&client_secret=%s",
+             U(bot.id), secret);
+    expect_int(token_ask(NULL, form), 200);
+    /* a new secret, and the old one is void */
+    snprintf(before, sizeof before, "%s", basic);
+    secret_new();
+    expect_int(token_ask(before, "grant_type=client_credentials&scope=identify"), 401);
+}
+
+static void opens_what_it_says(void)
+{
+    expect_int(token_ask(basic, "grant_type=client_credentials&scope=identify%20applications.commands.update"), 200);
+    expect_text(str_c(text_at("token_type")), "Bearer");
+    expect_text(str_c(text_at("scope")), "identify applications.commands.update");
+    expect_true(int_at("expires_in") == 604800 && !node_at("refresh_token"));
+    expect_int(call(bearer, "GET", NULL, "/oauth2/@me"), 200);
+    expect_true(id_at("user.id") == alice.id && id_at("application.id") == bot.id);
+    expect_text(str_c(text_at("scopes.1")), "applications.commands.update");
+    expect_int(call(bearer, "GET", NULL, "/users/@me"), 200);
+    expect_true(id_at("id") == alice.id && !node_at("email"));
+    expect_int(call(bearer, "PUT", "[" PING "]", "/applications/%llu/commands", U(bot.id)), 200);
+    expect_int(call(bearer, "GET", NULL, "/users/@me/guilds"), 403);
+    expect_int(code(), 50026);
+    expect_int(call(bearer, "GET", NULL, "/guilds/%llu", U(guild)), 401);
+    expect_int(call(alice.token, "GET", NULL, "/oauth2/@me"), 401);
+    /* another application of the same owner's is none of its business */
+    struct person other = bot_new(&alice, "other");
+    expect_int(call(bearer, "GET", NULL, "/applications/%llu/commands", U(other.id)), 403);
+    expect_int(code(), 20012);
+    size_t last = strlen(bearer) - 1;
+    bearer[last - 1] = bearer[last - 1] == 'A' ? 'B' : 'A';
+    expect_int(call(bearer, "GET", NULL, "/oauth2/@me"), 401);
+}
+
+/* Which a bot's own token cannot. */
+static void changes_permissions(void)
+{
+    char json[256], form[1200];
+
+    expect_int(call(bot.token, "POST", PING, "/applications/%llu/commands", U(bot.id)), 200);
+    uint64_t ping = id_at("id");
+    snprintf(json, sizeof json, "{\"permissions\":[{\"id\":\"%llu\",\"type\":2,\"permission\":false}]}", U(bob.id));
+    expect_int(token_ask(basic, "grant_type=client_credentials&scope=applications.commands.update"), 200);
+    expect_int(call(bearer, "PUT", json, PATH, U(bot.id), U(guild), U(ping)), 403);
+    expect_int(code(), 50026);
+    expect_int(token_ask(basic, "grant_type=client_credentials&scope=applications.commands.permissions.update"), 200);
+    expect_int(call(bearer, "PUT", json, PATH, U(bot.id), U(guild), U(ping)), 200);
+    expect_true(id_at("permissions.0.id") == bob.id);
+    /* revoked */
+    snprintf(form, sizeof form, "token=%s", bearer + 7);
+    expect_int(call_raw(NULL, "POST", FORM, str_c(form), "/oauth2/token/revoke"), 401);
+    expect_int(call_raw(basic, "POST", FORM, str_c(form), "/oauth2/token/revoke"), 200);
+    expect_int(call(bearer, "PUT", json, PATH, U(bot.id), U(guild), U(ping)), 401);
+}
+
+static void gives_tokens_to_owners(void)
+{
+    start(false);
+    secret_new();
+    refuses_other_clients();
+    opens_what_it_says();
+    changes_permissions();
+    api_stop();
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CO_TEST(makes_and_changes),   CO_TEST(tells_what_is_wrong),
-                                       CO_TEST(replaces_all),        CO_TEST(localizes),
-                                       CO_TEST(bounds_their_number), CO_TEST(keeps_permissions)};
+    const struct CMUnitTest tests[] = {
+        CO_TEST(makes_and_changes),   CO_TEST(tells_what_is_wrong), CO_TEST(replaces_all),          CO_TEST(localizes),
+        CO_TEST(bounds_their_number), CO_TEST(keeps_permissions),   CO_TEST(gives_tokens_to_owners)};
     return cmocka_run_group_tests_name("api_commands", tests, NULL, NULL);
 }

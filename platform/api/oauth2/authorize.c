@@ -6,6 +6,7 @@
 #include "platform/api/guilds/audit.h"
 #include "platform/api/guilds/guilds.h"
 #include "platform/api/handlers.h"
+#include "platform/api/oauth2/oauth2.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
 #include "platform/base/snowflake.h"
@@ -21,20 +22,6 @@ struct authorization {
     uint64_t permissions;
     int64_t installed_to; /* an application integration type: 0 a guild, 1 the person */
 };
-
-/* True when the blank-separated list has the word. */
-static bool scope_has(struct str scope, struct str wanted)
-{
-    while (scope.n) {
-        const char *blank = memchr(scope.p, ' ', scope.n);
-        struct str word = {scope.p, blank ? (size_t)(blank - scope.p) : scope.n};
-        if (str_eq(word, wanted))
-            return true;
-        size_t skip = blank ? word.n + 1 : word.n;
-        scope = (struct str){scope.p + skip, scope.n - skip};
-    }
-    return false;
-}
 
 static enum api_error authorization_read(struct api_ctx *x, struct authorization *ret)
 {
