@@ -101,7 +101,7 @@ void connection_end_check(struct connection *c)
 
 void connection_take_commands(struct connection *c, struct commands *commands)
 {
-    if (!c->commands && !c->leaving && !c->dropped)
+    if (!c->commands && !c->leaving && !c->dropped && !c->retired)
         c->commands = command_queue_open(commands, c->o.key.shard, connection_command, c);
 }
 
@@ -142,6 +142,7 @@ static void finish(struct connection *c)
         connection_live_add(-1);
     c->step = WAITING;
     c->leaving = c->ended = true;
+    c->ended_ms = clock_mono_ms();
     commands_close(c);
     c->store_again = false;
     c->calls++;
@@ -150,23 +151,45 @@ static void finish(struct connection *c)
         ws_client_close(c->ws, CLOSE_END, "resharded"); /* on_close checks for the end */
 }
 
-/* An answer to a heartbeat comes after everything that the upstream had sent before. */
+static void goodbye_check(struct connection *c)
+{
+    if (c->ws && clock_mono_ms() - c->ended_ms >= GOODBYE_MS)
+        ws_client_abort(c->ws); /* on_close checks for the end */
+    else
+        connection_end_check(c);
+}
+
+/* An answer to a heartbeat comes after everything that the upstream had sent before. What was received is never given
+ * up: it waits for a broker that is away. */
 static void on_finish_timer(void *arg)
 {
     struct connection *c = arg;
-    bool late = clock_mono_ms() >= c->finish_end_ms;
+    bool live = c->step == LIVE;
 
+    if (live)
+        c->finish_end_ms = clock_mono_ms() + c->finish_ms;
     if (c->ended) {
-        connection_end_check(c);
-    } else if (c->step == LIVE && !c->asked_last) {
+        goodbye_check(c);
+    } else if (!c->o.holds(c->o.key.shard, c->o.arg)) {
+        return; /* perhaps another's already */
+    } else if (live && !c->asked_last) {
         c->asked_last = true;
         connection_beat(c);
-    } else if (c->step == LIVE && c->beats == 0 && pipeline_is_empty(c->pipeline)) {
+    } else if (!pipeline_is_empty(c->pipeline)) {
+        return;
+    } else if ((live && c->beats == 0) || c->spent || c->step == DOWN) {
         finish(c);
-    } else if (late) {
+    } else if (clock_mono_ms() >= c->finish_end_ms) {
         LOG_WARN("shard_finished_late", "shard=%u step=%s", c->o.key.shard, connection_step(c));
-        connection_drop_left(c);
+        finish(c);
     }
+}
+
+void connection_retire(struct connection *c)
+{
+    c->retired = true;
+    if (!c->leaving && !c->dropped)
+        commands_close(c);
 }
 
 void connection_finish(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg))
@@ -174,6 +197,7 @@ void connection_finish(struct connection *c, int64_t timeout_ms, void (*left)(un
     if (c->finish_timer || c->leaving)
         return;
     c->left = left;
+    c->finish_ms = timeout_ms;
     c->finish_end_ms = clock_mono_ms() + timeout_ms;
     c->finish_timer = loop_timer_new(on_finish_timer, c);
     loop_timer_start(c->finish_timer, FINISH_TICK_MS, FINISH_TICK_MS);
@@ -216,8 +240,12 @@ void connection_drop(struct connection *c)
 
 void connection_leave(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg))
 {
-    c->leaving = true;
     c->left = left;
+    if (c->ended)
+        return; /* on its way out */
+    c->leaving = true;
+    if (c->finish_timer)
+        loop_timer_stop(c->finish_timer);
     if (c->step == LIVE)
         connection_live_add(-1);
     c->step = WAITING; /* nothing is begun any more */
@@ -275,6 +303,7 @@ struct connection *connection_new(const struct connection_options *o)
                                   .publisher = o->publisher,
                                   .application = o->key.application,
                                   .shard = o->key.shard,
+                                  .set = o->key.set,
                                   .shard_count = o->key.shard_count,
                                   .silent = o->silent,
                                   .crowded = o->crowded,

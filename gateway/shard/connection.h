@@ -36,8 +36,10 @@ struct connection *connection_new(const struct connection_options *o);
 /* Closes without ending the session, lets what was received reach the broker (timeout_ms at most), stores how far it
  * got, then calls left. */
 void connection_leave(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg));
-/* The shard's successors in another set publish: ends the session once all that the upstream had for it has reached the
- * broker (timeout_ms at most), then calls left. */
+/* The shard's successors in another set publish: it takes no commands any more, and begins no session, only RESUMEs. */
+void connection_retire(struct connection *c);
+/* After that: ends the session once all that the upstream had for it has reached the broker, then calls left. An
+ * upstream that does not come back for timeout_ms has nothing more for it. */
 void connection_finish(struct connection *c, int64_t timeout_ms, void (*left)(unsigned shard, void *arg));
 /* The shard is another's: stops at once. The connection frees itself, here and after left. */
 void connection_drop(struct connection *c);

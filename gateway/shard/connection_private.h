@@ -11,7 +11,8 @@
 
 #define CLOSE_KEEP       4900 /* ours: any code but 1000 and 1001 keeps the session */
 #define BACKOFF_FIRST_MS 500
-#define GENERATION_BITS  9 /* sessions that may begin under one lease, so that generations stay exact in Lua */
+#define GOODBYE_MS       2000 /* for the answer to a close */
+#define GENERATION_BITS  9    /* sessions that may begin under one lease, so that generations stay exact in Lua */
 
 enum step { LOADING, WAITING, CONNECTING, GREETING, PERMIT, STARTING, LIVE, DOWN, STEP_COUNT };
 
@@ -37,8 +38,11 @@ struct connection {
     bool leaving, dropped;
 
     struct loop_timer *finish_timer; /* NULL: not finishing */
-    int64_t finish_end_ms;
+    int64_t finish_end_ms, finish_ms;
     bool asked_last, ended;
+    bool retired; /* another set publishes */
+    bool spent;   /* and there is no session to RESUME */
+    int64_t ended_ms;
     unsigned beats; /* heartbeats without their answer */
 
     struct map missing; /* guilds of READY that did not come yet; of a silent connection only */

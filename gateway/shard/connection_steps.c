@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #define CONNECT_MS        10000
-#define GOODBYE_MS        2000
 #define GREETING_MS       20000
 #define STARTING_MS       60000
 #define BACKOFF_MAX_MS    10000
@@ -355,6 +354,9 @@ void connection_enter(struct connection *c, enum step step)
         connection_starts_blocked(c, false);
     c->step = step;
     loop_timer_stop(c->step_timer);
+    c->spent = c->retired && !c->session.id[0] && (step == CONNECTING || step == PERMIT);
+    if (c->spent)
+        return;
     switch (step) {
     case LOADING:
         enter_loading(c);

@@ -14,6 +14,7 @@ struct pipeline_options {
     struct amqp_publisher *publisher;
     uint64_t application;
     unsigned shard, shard_count;
+    uint64_t set;        /* generation of the set of shards */
     bool silent;         /* into the cache only, until pipeline_publish; */
     const bool *crowded; /* by partition: some group's queue is long; presence and typing are not for it then */
     /* The lease stands: asked before each batch that leaves. */

@@ -166,6 +166,42 @@ static void advance(struct process *p, const struct shard_plan *plan)
     shard_set_finish(old, OVERLAP_MS, set_gone, p);
 }
 
+static struct shard_set *set_of(const struct process *p, uint64_t generation)
+{
+    for (int i = 0; i < SETS_MAX; i++)
+        if (p->sets[i] && shard_set_generation(p->sets[i]) == generation)
+            return p->sets[i];
+    return NULL;
+}
+
+static bool is_ending(const struct shard_plan *plan, uint64_t generation)
+{
+    for (unsigned i = 0; i < plan->ending_count; i++)
+        if (plan->endings[i].generation == generation)
+            return true;
+    return false;
+}
+
+/* Sets that were the current one, also before this process began: whatever their holders left is read to its end. */
+static void endings_follow(struct process *p, const struct shard_plan *plan)
+{
+    for (unsigned i = 0; i < plan->ending_count; i++) {
+        const struct shard_ending *e = &plan->endings[i];
+        struct shard_set *s = set_of(p, e->generation);
+
+        if (!s) {
+            s = set_begin(p, e->generation, e->count, false);
+            if (s)
+                shard_set_finish(s, OVERLAP_MS, set_gone, p);
+        }
+        if (s && shard_set_is_finishing(s))
+            shard_set_ended_take(s, e->ended);
+    }
+    for (int i = 0; i < SETS_MAX; i++)
+        if (p->sets[i] && shard_set_is_finishing(p->sets[i]) && !is_ending(plan, shard_set_generation(p->sets[i])))
+            shard_set_over(p->sets[i]);
+}
+
 static void follow(struct process *p, const struct shard_plan *plan)
 {
     if (!p->current || plan->generation > shard_set_generation(p->current))
@@ -180,6 +216,7 @@ static void follow(struct process *p, const struct shard_plan *plan)
         p->next = set_begin(p, plan->next_generation, plan->next_count, true);
     if (p->next && plan->phase == SHARD_PHASE_OVERLAP)
         shard_set_publish(p->next);
+    endings_follow(p, plan);
 }
 
 static void on_plan(int error, const struct shard_plan *plan, void *arg)
@@ -191,7 +228,26 @@ static void on_plan(int error, const struct shard_plan *plan, void *arg)
         follow(p, plan);
 }
 
-/* Tells how far the next set is, and hears which sets there are. */
+/* The shards of sets that end which have ended, as far as this process knows. */
+static unsigned ended_list(const struct process *p, struct shard_ended **ret)
+{
+    unsigned most = 0, count = 0;
+
+    for (int i = 0; i < SETS_MAX; i++)
+        if (p->sets[i] && shard_set_is_finishing(p->sets[i]))
+            most += shard_set_count(p->sets[i]);
+    *ret = mem_alloc(sizeof(**ret) * (most + 1));
+    for (int i = 0; i < SETS_MAX; i++) {
+        const struct shard_set *s = p->sets[i];
+
+        for (unsigned n = 0; s && shard_set_is_finishing(s) && n < shard_set_count(s); n++)
+            if (shard_set_has_ended(s, n))
+                (*ret)[count++] = (struct shard_ended){shard_set_generation(s), n};
+    }
+    return count;
+}
+
+/* Tells how far the next set is and what has ended, and hears which sets there are. */
 static void on_tell(void *arg)
 {
     struct process *p = arg;
@@ -215,8 +271,12 @@ static void on_tell(void *arg)
         w.next_generation = p->next ? shard_set_generation(p->next) : 0;
         w.shards = shards;
         w.progress = progress;
+        struct shard_ended *ended;
+        w.ended_count = ended_list(p, &ended);
+        w.ended = ended;
         p->telling = true;
         shard_plan_tell(p->redis, &w, on_plan, p);
+        mem_free(ended);
     }
     mem_free(shards);
     mem_free(progress);

@@ -13,7 +13,7 @@
 #define TICK_MS   1000
 #define SETTLE_MS 1500
 #define LEAVE_MS  8000
-#define FINISH_MS 120000 /* a broker that is away for longer loses the last events of a set that ends */
+#define FINISH_MS 120000 /* an upstream that is away for so long has ended the session, too */
 
 METRIC_DEFINE_BY(
     metric_up, METRIC_GAUGE, "guildhall_shard_up", "shard, of",
@@ -25,8 +25,12 @@ struct shard_set {
     struct commands *commands;
     struct connection **shards; /* by number; NULL: not held here */
     bool *told_up;              /* and in metric_up */
+    bool *ended;                /* by number: of a set that finishes */
+    bool *wanted;               /* and to be given up */
     char name[96];
-    bool publishes, finishing;
+    bool publishes;
+    bool retired, finishing; /* another set publishes; and the overlap is past */
+    bool over, stopping;
     struct loop_timer *overlap;
     void (*done)(struct shard_set *s, void *arg);
     void *done_arg;
@@ -46,11 +50,28 @@ static void stale(void *arg)
     s->o.stale(s->o.arg);
 }
 
+static void over_check(struct shard_set *s);
+
+static void on_ended(unsigned shard, void *arg)
+{
+    struct shard_set *s = arg;
+
+    LOG_INFO("shard_ended", "shard=%u of=%u", shard, s->o.count);
+    s->shards[shard] = NULL;
+    s->ended[shard] = true;
+    if (s->wanted[shard])
+        share_released(s->share, shard);
+    over_check(s);
+}
+
 static void on_gained(unsigned shard, uint64_t epoch, void *arg)
 {
     struct shard_set *s = arg;
     struct connection_options o = s->o.connection;
 
+    s->wanted[shard] = false;
+    if (s->ended[shard] || (s->retired && !s->publishes))
+        return; /* held, so that nobody asks what is left of it */
     LOG_INFO("shard_gained", "shard=%u of=%u epoch=%llu", shard, s->o.count, (unsigned long long)epoch);
     o.key.shard = shard;
     o.key.shard_count = s->o.count;
@@ -62,8 +83,12 @@ static void on_gained(unsigned shard, uint64_t epoch, void *arg)
     s->shards[shard] = connection_new(&o);
     if (s->publishes)
         connection_publish(s->shards[shard]);
-    if (s->commands)
+    if (s->retired)
+        connection_retire(s->shards[shard]);
+    else if (s->commands)
         connection_take_commands(s->shards[shard], s->commands);
+    if (s->finishing)
+        connection_finish(s->shards[shard], FINISH_MS, on_ended);
 }
 
 static void on_left(unsigned shard, void *arg)
@@ -80,9 +105,9 @@ static void on_leave(unsigned shard, void *arg)
     struct shard_set *s = arg;
 
     if (!s->shards[shard])
-        return;
-    if (s->finishing)
-        connection_finish(s->shards[shard], FINISH_MS, on_left);
+        share_released(s->share, shard);
+    else if (s->finishing && !s->stopping)
+        s->wanted[shard] = true; /* when it has ended */
     else
         connection_leave(s->shards[shard], LEAVE_MS, on_left);
 }
@@ -105,6 +130,8 @@ struct shard_set *shard_set_new(const struct shard_set_options *o)
     s->publishes = !o->connection.silent;
     s->shards = mem_zalloc(sizeof(*s->shards) * o->count);
     s->told_up = mem_zalloc(o->count);
+    s->ended = mem_zalloc(sizeof(*s->ended) * o->count);
+    s->wanted = mem_zalloc(sizeof(*s->wanted) * o->count);
     snprintf(s->name, sizeof(s->name), "gh:%llu:shards:%llu/%u", (unsigned long long)o->connection.key.application,
              (unsigned long long)o->generation, o->count);
     s->share = share_new(&(struct share_options){.redis = o->connection.key.redis,
@@ -169,7 +196,27 @@ static void on_share_stopped(void *arg)
     loop_timer_free(s->overlap);
     mem_free(s->shards);
     mem_free(s->told_up);
+    mem_free(s->ended);
+    mem_free(s->wanted);
     mem_free(s);
+}
+
+/* Nothing is left to end, here or elsewhere. */
+static void over_check(struct shard_set *s)
+{
+    if (!s->over || !s->finishing || s->stopping)
+        return;
+    for (unsigned i = 0; i < s->o.count; i++)
+        if (s->shards[i])
+            return;
+    s->stopping = true;
+    share_stop(s->share, on_share_stopped, s);
+}
+
+static void one_finish(struct shard_set *s, struct connection *c)
+{
+    (void)s;
+    connection_finish(c, FINISH_MS, on_ended);
 }
 
 static void on_overlap(void *arg)
@@ -177,21 +224,53 @@ static void on_overlap(void *arg)
     struct shard_set *s = arg;
 
     s->finishing = true;
-    share_stop(s->share, on_share_stopped, s);
+    each(s, one_finish);
+    over_check(s);
+}
+
+static void one_retire(struct shard_set *s, struct connection *c)
+{
+    (void)s;
+    connection_retire(c);
 }
 
 void shard_set_finish(struct shard_set *s, int64_t overlap_ms, void (*done)(struct shard_set *s, void *arg), void *arg)
 {
     s->done = done;
     s->done_arg = arg;
+    s->retired = true;
+    each(s, one_retire);
     s->overlap = loop_timer_new(on_overlap, s);
     loop_timer_start(s->overlap, overlap_ms, 0);
+}
+
+bool shard_set_is_finishing(const struct shard_set *s)
+{
+    return s->retired;
+}
+
+void shard_set_ended_take(struct shard_set *s, struct str ended)
+{
+    for (unsigned i = 0; i < s->o.count && i < ended.n; i++)
+        s->ended[i] |= ended.p[i] == '1' && !s->shards[i];
+}
+
+bool shard_set_has_ended(const struct shard_set *s, unsigned shard)
+{
+    return s->ended[shard];
+}
+
+void shard_set_over(struct shard_set *s)
+{
+    s->over = true;
+    over_check(s);
 }
 
 void shard_set_leave(struct shard_set *s, void (*done)(struct shard_set *s, void *arg), void *arg)
 {
     s->done = done;
     s->done_arg = arg;
+    s->stopping = true;
     if (s->overlap)
         loop_timer_stop(s->overlap);
     share_stop(s->share, on_share_stopped, s);

@@ -25,9 +25,15 @@ void shard_set_take_commands(struct shard_set *s, struct commands *commands);
 
 /* Gives its shards to other processes, their sessions kept; then done(arg), and the set is freed. */
 void shard_set_leave(struct shard_set *s, void (*done)(struct shard_set *s, void *arg), void *arg);
-/* Ends it, because another set publishes: goes on for overlap_ms, then ends each session when all that it had is with
- * the broker. */
+/* Ends it, because another set publishes: takes no commands any more, goes on for overlap_ms, then ends each session
+ * when all that it had is with the broker. Shards of holders that died come here, until shard_set_over: then, when all
+ * that is here has ended, done(arg), and the set is freed. */
 void shard_set_finish(struct shard_set *s, int64_t overlap_ms, void (*done)(struct shard_set *s, void *arg), void *arg);
+bool shard_set_is_finishing(const struct shard_set *s);
+/* These shards have ended elsewhere: '1' for each. */
+void shard_set_ended_take(struct shard_set *s, struct str ended);
+bool shard_set_has_ended(const struct shard_set *s, unsigned shard);
+void shard_set_over(struct shard_set *s);
 
 uint64_t shard_set_generation(const struct shard_set *s);
 unsigned shard_set_count(const struct shard_set *s);

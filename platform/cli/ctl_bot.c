@@ -53,6 +53,9 @@ static void plan_print(const struct shard_plan *p)
     else
         printf("generation %llu: %u shards publish%s\n", (unsigned long long)p->generation, p->count,
                p->alive ? "" : "; no shard process runs");
+    for (unsigned i = 0; i < p->ending_count; i++)
+        printf("generation %llu ends: %u of its %u shards go on\n", (unsigned long long)p->endings[i].generation,
+               p->endings[i].left, p->endings[i].count);
     fflush(stdout);
 }
 
@@ -98,6 +101,10 @@ static int tool_reshard(void)
         return -EINVAL;
     }
     int r = shard_plan_begin(self.redis, self.application, (unsigned)count);
+    if (r == -EBUSY)
+        printf("waiting: an older set of %u shards has not ended\n", (unsigned)count);
+    for (fflush(stdout); r == -EBUSY; r = shard_plan_begin(self.redis, self.application, (unsigned)count))
+        co_sleep(POLL_MS);
     if (r == -EALREADY)
         fprintf(stderr, "guildhall: it has %u shards\n", (unsigned)count);
     r = r == 0 ? reshard_watch((unsigned)count) : r;

@@ -14,9 +14,11 @@
 
 #include <stdio.h>
 
-#define QUEUE_BYTES (64u << 20)
-#define OLD_MAX     4
-#define SLOTS_MAX   8
+#define QUEUE_BYTES      (64u << 20)
+#define OLD_MAX          4
+#define SLOTS_MAX        8
+#define FAKE_GUILD_ALONE 9
+#define FAKE_GUILD_HELD  (UINT64_C(100) << 22)
 
 struct fake fake;
 
@@ -24,6 +26,8 @@ static struct http_listener *listener;
 static bool stopped;
 static unsigned session_number;
 static uint64_t seq_of[FAKE_EVENTS_MAX + 1];
+static bool alone[FAKE_EVENTS_MAX + 1];
+static int64_t emitted_ms[FAKE_EVENTS_MAX + 1];
 
 /* A shard's session: what each seq was. message 0: READY or RESUMED. */
 static struct slot {
@@ -33,7 +37,9 @@ static struct slot {
     unsigned old_count;
     bool live;
     unsigned log_of[FAKE_EVENTS_MAX + 1];
-    uint64_t last_seq;
+    uint64_t last_seq, sent_seq;
+    int64_t live_ms;
+    bool beaten, guild_held;
 } slots[SLOTS_MAX];
 
 static struct slot *slot_of(const struct ws_conn *c)
@@ -61,6 +67,7 @@ static struct slot *slot_for(unsigned shard, unsigned count)
 static void live_set(struct slot *s, bool live)
 {
     s->live = live;
+    s->live_ms = clock_mono_ms();
     fake.live = live;
 }
 
@@ -81,6 +88,11 @@ static void dispatch_write(struct buf *b, uint64_t seq, const char *type)
     jw_kobj(b, "d");
 }
 
+static unsigned guild_of(unsigned message)
+{
+    return alone[message] ? FAKE_GUILD_ALONE : 1 + message % 8;
+}
+
 static void message_send(const struct slot *s, struct ws_conn *c, uint64_t seq)
 {
     BUF_AUTO struct buf b = {0};
@@ -91,7 +103,7 @@ static void message_send(const struct slot *s, struct ws_conn *c, uint64_t seq)
     dispatch_write(&b, seq, "MESSAGE_CREATE");
     jw_kid(&b, "id", message);
     jw_kid(&b, "channel_id", 1000 + message % 8);
-    jw_kid(&b, "guild_id", (uint64_t)(1 + message % 8) << 22);
+    jw_kid(&b, "guild_id", (uint64_t)guild_of(message) << 22);
     jw_kcstr(&b, "content", "x");
     jw_obj_end(&b);
     jw_obj_end(&b);
@@ -103,12 +115,20 @@ static void ready_send(struct slot *s)
     BUF_AUTO struct buf b = {0};
 
     snprintf(s->id, sizeof s->id, "fake%u", ++session_number);
-    s->last_seq = 1;
+    s->last_seq = s->sent_seq = 1;
     s->log_of[1] = 0;
+    s->beaten = false;
+    s->guild_held = fake.hold_guilds;
     dispatch_write(&b, 1, "READY");
     jw_kcstr(&b, "session_id", s->id);
     jw_kcstr(&b, "resume_gateway_url", fake.resume_url);
     jw_karr(&b, "guilds");
+    if (s->guild_held) {
+        jw_obj(&b);
+        jw_kid(&b, "id", FAKE_GUILD_HELD);
+        jw_kbool(&b, "unavailable", true);
+        jw_obj_end(&b);
+    }
     jw_arr_end(&b);
     jw_obj_end(&b);
     jw_obj_end(&b);
@@ -192,11 +212,45 @@ static void on_resume(struct ws_conn *c, struct str d)
         message_send(s, c, n);
     BUF_AUTO struct buf b = {0};
     s->log_of[++s->last_seq] = 0;
+    s->sent_seq = s->last_seq;
     dispatch_write(&b, s->last_seq, "RESUMED");
     jw_obj_end(&b);
     jw_obj_end(&b);
     send_text(c, &b);
     live_set(s, true);
+}
+
+static void slot_emit(struct slot *s, unsigned message);
+static void slot_send(struct slot *s, unsigned behind);
+
+/* An upstream that takes a second over it, with messages on their way before the answer. */
+static void late_beat_main(void *arg)
+{
+    struct slot *s = arg;
+    unsigned count = fake.at_beat;
+
+    co_sleep(1000);
+    for (unsigned i = 0; i < count; i++) {
+        alone[++fake.emitted] = true;
+        slot_emit(s, fake.emitted);
+    }
+    slot_send(s, 0);
+    op_send(s->current, GATEWAY_OP_HEARTBEAT_ACK, "null");
+}
+
+static void on_beat(struct ws_conn *c)
+{
+    struct slot *s = slot_of(c);
+
+    if (s && s->count == fake.lag_shards && fake.at_beat && !s->beaten) {
+        s->beaten = true;
+        assert_int_equal(co_spawn(late_beat_main, s), 0);
+        return;
+    }
+    if (s)
+        slot_send(s, 0);
+    if (!fake.no_ack)
+        op_send(c, GATEWAY_OP_HEARTBEAT_ACK, "null");
 }
 
 static void on_message(struct ws_conn *c, struct str data, bool binary, void *arg)
@@ -207,14 +261,43 @@ static void on_message(struct ws_conn *c, struct str data, bool binary, void *ar
     assert_int_equal(envelope_scan(data, &e), 0);
     if (fake.sends < FAKE_SENDS_MAX)
         fake.sent_ms[fake.sends++] = clock_mono_ms();
-    if (e.op == GATEWAY_OP_HEARTBEAT && !fake.no_ack)
-        op_send(c, GATEWAY_OP_HEARTBEAT_ACK, "null");
+    if (e.op == GATEWAY_OP_HEARTBEAT)
+        on_beat(c);
     else if (e.op == GATEWAY_OP_IDENTIFY)
         on_identify(c, e.data);
     else if (e.op == GATEWAY_OP_RESUME)
         on_resume(c, e.data);
     else if (e.op == GATEWAY_OP_REQUEST_GUILD_MEMBERS && fake.commands < FAKE_COMMANDS_MAX)
         fake.nonces[fake.commands++] = (unsigned)json_member_id(e.data, STR("nonce"));
+}
+
+/* Since when another set than this one is live as a whole; INT64_MAX: there is none. */
+static int64_t beside_since_ms(unsigned shard_count)
+{
+    int64_t since_ms = INT64_MAX;
+
+    for (unsigned count = 1; count <= SLOTS_MAX; count++) {
+        int64_t last_ms = 0;
+
+        if (count == shard_count || fake_live(count) != count)
+            continue;
+        for (int i = 0; i < SLOTS_MAX; i++)
+            if (slots[i].count == count && slots[i].live_ms > last_ms)
+                last_ms = slots[i].live_ms;
+        since_ms = last_ms < since_ms ? last_ms : since_ms;
+    }
+    return since_ms;
+}
+
+static void on_end(struct slot *s)
+{
+    int64_t since_ms = beside_since_ms(s->count), beside_ms = clock_mono_ms() - since_ms;
+
+    s->id[0] = 0;
+    fake.ended++;
+    fake.ended_bare += since_ms == INT64_MAX;
+    if (since_ms != INT64_MAX && (fake.beside_ms == 0 || beside_ms < fake.beside_ms))
+        fake.beside_ms = beside_ms;
 }
 
 static void on_close(struct ws_conn *c, int code, void *arg)
@@ -228,11 +311,9 @@ static void on_close(struct ws_conn *c, int code, void *arg)
     if (!s)
         return;
     s->current = NULL;
+    if (code == 1000 || code == 1001)
+        on_end(s);
     live_set(s, false);
-    if (code == 1000 || code == 1001) {
-        s->id[0] = 0;
-        fake.ended++;
-    }
 }
 
 static int on_upgrade(struct http_request *req, void *arg)
@@ -287,6 +368,7 @@ void fake_start(void)
     memset(slots, 0, sizeof slots);
     session_number = 0;
     memset(seq_of, 0, sizeof seq_of);
+    memset(alone, 0, sizeof alone);
     assert_int_equal(http_listener_start(&o, &listener, &err), 0);
     snprintf(fake.gateway_url, sizeof fake.gateway_url, "ws://127.0.0.1:%d", fake_port());
     snprintf(fake.resume_url, sizeof fake.resume_url, "%s", fake.gateway_url);
@@ -320,14 +402,55 @@ void fake_stop(void)
         co_sleep(10);
 }
 
+static void slot_send(struct slot *s, unsigned behind)
+{
+    while (s->sent_seq + behind < s->last_seq) {
+        int64_t held_ms = clock_mono_ms() - emitted_ms[s->log_of[++s->sent_seq]];
+        if (s->log_of[s->sent_seq] && held_ms > fake.lagged_most_ms)
+            fake.lagged_most_ms = held_ms;
+        message_send(s, s->current, s->sent_seq);
+        for (unsigned i = 0; i < s->old_count; i++)
+            message_send(s, s->old[i], s->sent_seq);
+    }
+}
+
 static void slot_emit(struct slot *s, unsigned message)
 {
     assert_true(s->last_seq < FAKE_EVENTS_MAX);
     s->log_of[++s->last_seq] = message;
     seq_of[message] = s->last_seq;
-    message_send(s, s->current, s->last_seq);
-    for (unsigned i = 0; i < s->old_count; i++)
-        message_send(s, s->old[i], s->last_seq);
+    emitted_ms[message] = clock_mono_ms();
+    slot_send(s, s->count == fake.lag_shards ? fake.lag : 0);
+}
+
+void fake_emit_alone(unsigned shard_count, unsigned count)
+{
+    while (count-- > 0) {
+        alone[++fake.emitted] = true;
+        for (int i = 0; i < SLOTS_MAX; i++)
+            if (slots[i].id[0] && slots[i].count == shard_count && FAKE_GUILD_ALONE % shard_count == slots[i].shard)
+                slot_emit(&slots[i], fake.emitted);
+    }
+}
+
+void fake_guilds_come(void)
+{
+    fake.hold_guilds = false;
+    for (int i = 0; i < SLOTS_MAX; i++) {
+        struct slot *s = &slots[i];
+        BUF_AUTO struct buf b = {0};
+
+        if (!s->id[0] || !s->guild_held)
+            continue;
+        s->guild_held = false;
+        s->log_of[++s->last_seq] = 0;
+        s->sent_seq = s->last_seq;
+        dispatch_write(&b, s->last_seq, "GUILD_CREATE");
+        jw_kid(&b, "id", FAKE_GUILD_HELD);
+        jw_obj_end(&b);
+        jw_obj_end(&b);
+        send_text(s->current, &b);
+    }
 }
 
 void fake_emit(unsigned count)
@@ -352,6 +475,7 @@ void fake_typing(void)
         if (!s->id[0] || guild % s->count != s->shard)
             continue;
         s->log_of[++s->last_seq] = 0;
+        s->sent_seq = s->last_seq;
         dispatch_write(&b, s->last_seq, "TYPING_START");
         jw_kid(&b, "guild_id", (uint64_t)guild << 22);
         jw_obj_end(&b);
@@ -367,6 +491,11 @@ unsigned fake_live(unsigned shard_count)
     for (int i = 0; i < SLOTS_MAX; i++)
         live += slots[i].count == shard_count && slots[i].live;
     return live;
+}
+
+uint64_t fake_last_seq(unsigned shard, unsigned shard_count)
+{
+    return slot_for(shard, shard_count)->last_seq;
 }
 
 uint64_t fake_seq_of(unsigned message)

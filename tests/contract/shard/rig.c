@@ -51,8 +51,10 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
     }
     got.count++;
     snprintf(got.ids[n], sizeof got.ids[n], "%.*s", STR_ARG(d->message_id));
-    got.disordered += n < got.last[n % 8];
-    got.last[n % 8] = (unsigned)n;
+    unsigned guild = (unsigned)(json_member_id(d->body, STR("guild_id")) >> 22);
+    assert_in_range(guild, 1, 15);
+    got.disordered += n < got.last[guild];
+    got.last[guild] = (unsigned)n;
 }
 
 /* --- shard processes --- */
@@ -150,18 +152,23 @@ void end(void)
     co_sleep(50); /* for what they post */
 }
 
-/* What a successor would RESUME from. */
-uint64_t stored_seq(void)
+uint64_t stored_seq_of(unsigned shard, unsigned shard_count, unsigned generation)
 {
     struct redis_reply *reply = NULL;
+    char key[96];
     uint64_t seq = 0;
 
-    if (redis_await(redis, 3, (struct str[]){STR("HGET"), STR("gh:4242:{shard:0/1}:session:1"), STR("seq")}, &reply) <
-        0)
+    snprintf(key, sizeof key, "gh:4242:{shard:%u/%u}:session:%u", shard, shard_count, generation);
+    if (redis_await(redis, 3, (struct str[]){STR("HGET"), str_c(key), STR("seq")}, &reply) < 0)
         return 0;
     seq = (uint64_t)redis_reply_int(reply);
     redis_reply_free(reply);
     return seq;
+}
+
+uint64_t stored_seq(void)
+{
+    return stored_seq_of(0, 1, 1);
 }
 
 void begin_live(void)

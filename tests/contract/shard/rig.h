@@ -25,8 +25,8 @@ struct got {
     unsigned copies[FAKE_EVENTS_MAX + 1];
     char ids[FAKE_EVENTS_MAX + 1][32]; /* the message id it came under */
     unsigned count, repeated, renamed, disordered, outdated;
-    unsigned last[8]; /* of each guild */
-    int64_t epoch;    /* the highest */
+    unsigned last[16]; /* of each guild */
+    int64_t epoch;     /* the highest */
     unsigned typings;
     uint64_t reject; /* this message is given up */
 };
@@ -48,6 +48,8 @@ void begin_live(void); /* with process 0 and 20 messages handled */
 void all_came(void);
 void end(void);
 uint64_t stored_seq(void); /* what a successor would RESUME from */
+/* The same of any shard, of so many, of the set of that generation. */
+uint64_t stored_seq_of(unsigned shard, unsigned shard_count, unsigned generation);
 
 /* `guildhall ctl WORDS...` (NULL-terminated, 8 at most); what it prints. Its exit status. */
 int ctl_run(char *out, size_t size, const char *const *words);
@@ -62,7 +64,8 @@ int ctl_run(char *out, size_t size, const char *const *words);
     }
 
 /* Tests of other files, for main's list. */
-void from_two_shards_to_three_and_back_no_message_is_lost_test(void **state);
+void a_reshard_loses_nothing_and_repeats_only_the_overlap_test(void **state);
+void a_process_killed_after_the_switch_loses_nothing_test(void **state);
 void dead_letters_are_listed_replayed_and_dropped_test(void **state);
 void typing_is_left_out_while_workers_are_behind_test(void **state);
 void commands_are_sent_in_order_within_the_budget_test(void **state);

@@ -283,7 +283,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(identifies_end_before_the_days_starts_do_test),
         cmocka_unit_test(dead_letters_are_listed_replayed_and_dropped_test),
         cmocka_unit_test(typing_is_left_out_while_workers_are_behind_test),
-        cmocka_unit_test(from_two_shards_to_three_and_back_no_message_is_lost_test),
+        cmocka_unit_test(a_reshard_loses_nothing_and_repeats_only_the_overlap_test),
+        cmocka_unit_test(a_process_killed_after_the_switch_loses_nothing_test),
         cmocka_unit_test(commands_are_sent_in_order_within_the_budget_test),
         cmocka_unit_test(commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test),
     };
