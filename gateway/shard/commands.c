@@ -3,6 +3,7 @@
 
 #include "cache/broker.h"
 #include "gateway/shard/command.h"
+#include "platform/base/clock.h"
 #include "platform/base/limits.h"
 #include "platform/base/list.h"
 #include "platform/base/log.h"
@@ -19,6 +20,8 @@ METRIC_DEFINE(metric_waiting, METRIC_GAUGE, "guildhall_shard_commands_waiting",
               "Workers' commands received and not sent yet (more may wait at the broker)");
 METRIC_DEFINE(metric_dead, METRIC_COUNTER, "guildhall_shard_commands_dead_total",
               "Workers' commands that could not be sent");
+METRIC_DEFINE(metric_expired, METRIC_COUNTER, "guildhall_shard_commands_expired_total",
+              "Workers' commands that waited here for longer than they should");
 METRIC_DEFINE(metric_passed, METRIC_COUNTER, "guildhall_shard_commands_passed_total",
               "Workers' commands passed on to another shard");
 
@@ -35,6 +38,7 @@ struct commands {
 struct item {
     struct list link;
     uint64_t tag, epoch;
+    int64_t end_ms; /* of no use after it; 0: never */
     bool elsewhere; /* from the queue of a shard that is gone */
     bool to_all;
     char id[64];
@@ -113,8 +117,11 @@ static void publish(struct command_queue *q, const struct item *i, const char *e
                              .persistent = true,
                              .message_id = i->id,
                              .headers = headers,
-                             .header_count = reason ? 2 : 0};
+                             .header_count = reason ? 2 : 0,
+                             .timestamp_s = clock_wall_ms() / 1000};
 
+    if (i->end_ms && !reason)
+        m.expiration_ms = i->end_ms - clock_mono_ms() > 1 ? i->end_ms - clock_mono_ms() : 1;
     q->publishing++;
     amqp_publish(q->all->o.publisher, &m, on_published, q);
 }
@@ -160,6 +167,11 @@ static bool item_run(struct command_queue *q, struct item *i)
     const char *reason;
 
     q->publish_failed = false;
+    if (i->end_ms && clock_mono_ms() >= i->end_ms) {
+        metric_add(&metric_expired, 1);
+        item_done(q, i);
+        return true;
+    }
     if (shard_command_read((struct str){i->body, i->bytes}, &c, &reason) != 0) {
         bury(q, i, reason);
     } else if (!i->to_all && i->elsewhere && c.guild_count == 0) {
@@ -168,7 +180,7 @@ static bool item_run(struct command_queue *q, struct item *i)
         pass_on(q, i, &c);
     } else {
         bool anothers = i->to_all && (i->elsewhere || !is_ours(q, &c));
-        int64_t wait_ms = anothers ? 0 : q->send((struct str){i->body, i->bytes}, q->arg);
+        int64_t wait_ms = anothers ? 0 : q->send((struct str){i->body, i->bytes}, i->to_all, q->arg);
 
         if (wait_ms == 0) {
             item_done(q, i);
@@ -201,6 +213,16 @@ void command_queue_kick(struct command_queue *q)
 
 /* --- what comes --- */
 
+/* The broker tells how long it may wait in all, and the publisher's clock, where it is told, since when it does. */
+static int64_t end_of(const struct amqp_delivery *d)
+{
+    int64_t waited_ms = d->timestamp_s ? clock_wall_ms() - d->timestamp_s * 1000 - 999 : 0;
+
+    if (d->expiration_ms <= 0)
+        return 0;
+    return clock_mono_ms() + d->expiration_ms - (waited_ms > 0 ? waited_ms : 0);
+}
+
 static void items_drop(struct command_queue *q)
 {
     LIST_FOREACH_SAFE(it, &q->items)
@@ -224,6 +246,7 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
     *i = (struct item){.tag = d->tag, .epoch = d->epoch, .bytes = d->body.n};
     i->elsewhere = strcmp(d->queue, queue_name(c, q->shard)) != 0;
     i->to_all = str_eq(d->routing_key, str_c(c->all));
+    i->end_ms = end_of(d);
     snprintf(i->id, sizeof(i->id), "%.*s", d->message_id.p ? (int)d->message_id.n : 0, d->message_id.p);
     memcpy(i->body, d->body.p, d->body.n);
     list_append(&q->items, &i->link);

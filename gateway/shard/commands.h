@@ -1,7 +1,8 @@
 /* Workers' commands from RabbitMQ to whoever holds their shard: one consumer for a process, a queue for each shard it
  * holds. Commands are sent in order; one that names another shard's guild is passed on, one that cannot be sent goes to
- * the dead letters with a reason. What waits here is bounded by the prefetch (LIMIT_SHARD_COMMANDS_WAITING), the rest
- * waits at the broker (LIMIT_BROKER_COMMANDS). Loop thread only. */
+ * the dead letters with a reason; one whose expiration has passed, here or at the broker, is dropped. What waits here
+ * is bounded by the prefetch (LIMIT_SHARD_COMMANDS_WAITING), the rest waits at the broker (LIMIT_BROKER_COMMANDS). Loop
+ * thread only. */
 #pragma once
 
 #include "platform/io/amqp.h"
@@ -22,8 +23,9 @@ struct commands *commands_new(const struct commands_options *o, struct buf *err)
 void commands_free(struct commands *c);
 bool commands_ready(const struct commands *c);
 
-/* Writes one payload to the gateway: 0; or the milliseconds until it should be tried again. */
-typedef int64_t (*command_send_fn)(struct str payload, void *arg);
+/* Writes one payload (to_all: every shard gets it) to the gateway: 0; or the milliseconds until it should be tried
+ * again. */
+typedef int64_t (*command_send_fn)(struct str payload, bool to_all, void *arg);
 /* The shard's commands are taken from now on. */
 struct command_queue *command_queue_open(struct commands *c, unsigned shard, command_send_fn send, void *arg);
 /* The shard can send again. NULL is fine, here and below. */

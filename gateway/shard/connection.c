@@ -78,6 +78,7 @@ static void connection_free(void *arg)
     loop_timer_free(c->beat_timer);
     loop_timer_free(c->store_timer);
     loop_timer_free(c->finish_timer);
+    connection_presence_done(c);
     map_done(&c->missing);
     decompress_free(c->decompress);
     mem_free(c);
@@ -103,6 +104,8 @@ void connection_take_commands(struct connection *c, struct commands *commands)
 {
     if (!c->commands && !c->leaving && !c->dropped && !c->retired)
         c->commands = command_queue_open(commands, c->o.key.shard, connection_command, c);
+    if (c->commands && c->o.silent)
+        connection_presence_again(c);
 }
 
 static void commands_close(struct connection *c)
@@ -228,6 +231,8 @@ void connection_drop(struct connection *c)
     loop_timer_stop(c->store_timer);
     if (c->finish_timer)
         loop_timer_stop(c->finish_timer);
+    if (c->presence_timer)
+        loop_timer_stop(c->presence_timer);
     commands_close(c);
     pipeline_free(c->pipeline);
     c->pipeline = NULL;

@@ -24,6 +24,10 @@ struct connection {
     struct pipeline *pipeline;
     struct command_queue *commands; /* NULL: none are taken */
     struct budget budget;
+    char *presence; /* op 3's d, the last that workers had sent, or NULL: what the next session begins with */
+    bool presence_own, presence_to_all; /* it came here (or for another shard); and to every shard */
+    bool presence_late;                 /* too long for IDENTIFY */
+    struct loop_timer *presence_timer;
     struct shard_session session; /* what a RESUME uses; id empty: IDENTIFY */
     uint64_t seq;                 /* the last one received */
     unsigned generations;         /* sessions begun under this lease */
@@ -59,7 +63,18 @@ void connection_end_check(struct connection *c);
 void connection_guilds_begin(struct connection *c, struct str guilds); /* READY's */
 void connection_guilds_event(struct connection *c, struct str type, struct str data);
 
+/* --- connection_presence.c --- */
+/* From Redis; then connection_loading goes on, or the step's timer. */
+void connection_presence_load(struct connection *c);
+void connection_presence_take(struct connection *c, struct str data, bool to_all);
+void connection_presence_keep(struct connection *c); /* in a Redis that forgot, or would forget */
+void connection_presence_send(struct connection *c);
+/* What was sent to all shards while the other set took the commands. */
+void connection_presence_again(struct connection *c);
+void connection_presence_done(struct connection *c);
+
 /* --- connection_steps.c --- */
+void connection_loading(struct connection *c);
 void connection_enter(struct connection *c, enum step step);
 /* Closes what is open, keeping the session, and comes back. */
 void connection_reconnect(struct connection *c, bool at_once);
@@ -74,4 +89,4 @@ void connection_identify(struct connection *c);
 void connection_on_beat(void *arg);
 void connection_beat(struct connection *c);
 /* As command_send_fn. */
-int64_t connection_command(struct str payload, void *arg);
+int64_t connection_command(struct str payload, bool to_all, void *arg);

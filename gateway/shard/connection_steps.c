@@ -307,7 +307,7 @@ static void on_loaded(int error, const struct shard_session *s, void *arg)
     connection_enter(c, CONNECTING);
 }
 
-static void enter_loading(struct connection *c)
+void connection_loading(struct connection *c)
 {
     c->calls++;
     session_load(&c->o.key, on_loaded, c);
@@ -319,7 +319,7 @@ void connection_on_step(void *arg)
 
     switch (c->step) {
     case LOADING:
-        enter_loading(c);
+        connection_presence_load(c);
         break;
     case WAITING:
         if (c->ws)
@@ -359,7 +359,7 @@ void connection_enter(struct connection *c, enum step step)
         return;
     switch (step) {
     case LOADING:
-        enter_loading(c);
+        connection_presence_load(c);
         break;
     case WAITING:
         enter_waiting(c);

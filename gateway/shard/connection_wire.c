@@ -63,6 +63,7 @@ void connection_on_beat(void *arg)
     loop_timer_start(c->beat_timer, c->beat_interval_ms, 0);
     connection_store(c); /* it expires, and there may be no events */
     connection_beat(c);
+    connection_presence_keep(c);
 }
 
 static void send_resume(struct connection *c)
@@ -80,9 +81,17 @@ static void send_resume(struct connection *c)
     send_op(c, &b);
 }
 
+/* The upstream closes on a longer payload: then the presence comes after READY. */
+static void presence_write(struct connection *c, struct buf *b)
+{
+    c->presence_late = c->presence && b->len + strlen(c->presence) + 32 > LIMIT_SHARD_COMMAND_BYTES;
+    if (c->presence && !c->presence_late)
+        jw_kraw(b, "presence", str_c(c->presence));
+}
+
 void connection_identify(struct connection *c)
 {
-    struct buf BUF_AUTO b = BUF_INIT(4096);
+    struct buf BUF_AUTO b = BUF_INIT(8192);
 
     op_begin(&b, GATEWAY_OP_IDENTIFY);
     jw_kobj(&b, "d");
@@ -98,6 +107,7 @@ void connection_identify(struct connection *c)
     jw_kcstr(&b, "browser", "guildhall");
     jw_kcstr(&b, "device", "guildhall");
     jw_obj_end(&b);
+    presence_write(c, &b);
     jw_obj_end(&b);
     jw_obj_end(&b);
     c->seq = 0;
@@ -105,7 +115,7 @@ void connection_identify(struct connection *c)
     send_op(c, &b);
 }
 
-int64_t connection_command(struct str payload, void *arg)
+int64_t connection_command(struct str payload, bool to_all, void *arg)
 {
     struct connection *c = arg;
     int64_t now = clock_mono_ms(), wait_ms = budget_wait_ms(&c->budget, budget_most(c->beat_interval_ms), now);
@@ -122,6 +132,8 @@ int64_t connection_command(struct str payload, void *arg)
     if (envelope_scan(payload, &e) == 0) {
         snprintf(label, sizeof(label), "op=\"%d\"", (int)e.op);
         metric_add(metric_with(&metric_commands, label), 1);
+        if (e.op == GATEWAY_OP_PRESENCE_UPDATE)
+            connection_presence_take(c, e.data, to_all);
     }
     return 0;
 }
@@ -158,6 +170,9 @@ static void on_ready(struct connection *c, struct str data)
     pipeline_session(c->pipeline, str_c(c->session.id), c->o.epoch, c->session.generation, 0);
     connection_guilds_begin(c, r.guilds);
     connection_enter(c, LIVE);
+    if (c->presence_late)
+        connection_presence_send(c);
+    c->presence_late = false;
     LOG_INFO("shard_ready", "shard=%u session=%s epoch=%llu", c->o.key.shard, c->session.id,
              (unsigned long long)c->o.epoch);
 }

@@ -22,6 +22,8 @@ struct amqp_message {
     const char *type;       /* may be NULL */
     const struct amqp_header *headers;
     int header_count;
+    int64_t expiration_ms; /* the broker drops it when it waited so long; 0: never */
+    int64_t timestamp_s;   /* Unix; 0: none */
 };
 
 struct amqp_declare { /* declared on every (re)connect, in order */
@@ -58,6 +60,7 @@ struct amqp_delivery {
     uint64_t epoch; /* connection the tag belongs to; an ack of an older one is dropped */
     const char *queue;
     struct str exchange, routing_key, body, message_id, type;
+    int64_t expiration_ms, timestamp_s; /* as it was published, also where it waited since; 0: none */
     bool redelivered;
     /* Headers by name: STR_NONE/false when absent. */
     const void *headers;

@@ -355,10 +355,13 @@ static void deliver(struct amqp_consumer *c, struct arrival *a)
         .redelivered = e->redelivered,
         .message_id = p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG ? text_of(p->message_id) : STR_NONE,
         .type = p->_flags & AMQP_BASIC_TYPE_FLAG ? text_of(p->type) : STR_NONE,
+        .timestamp_s = p->_flags & AMQP_BASIC_TIMESTAMP_FLAG ? (int64_t)p->timestamp : 0,
         .headers = p->_flags & AMQP_BASIC_HEADERS_FLAG ? &p->headers : NULL,
     };
 
     CHECK(e->consumer_tag.len < sizeof(queue)); /* a short string of the protocol */
+    if (p->_flags & AMQP_BASIC_EXPIRATION_FLAG)
+        (void)str_to_i64(text_of(p->expiration), &d.expiration_ms);
     memcpy(queue, e->consumer_tag.bytes, e->consumer_tag.len);
     queue[e->consumer_tag.len] = 0;
     c->fn(&d, c->arg);

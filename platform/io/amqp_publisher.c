@@ -12,6 +12,7 @@
 #include "platform/io/loop.h"
 #include <amqp_framing.h>
 #include <errno.h>
+#include <stdio.h>
 
 #define SENDS_A_TURN 256 /* then confirms are read */
 
@@ -26,6 +27,7 @@ struct item {
     int error;
     amqp_bytes_t exchange, routing_key, body;
     amqp_basic_properties_t properties;
+    char expiration[24];
 };
 
 struct item_queue {
@@ -391,6 +393,15 @@ static struct item *item_new(const struct amqp_message *m, size_t bytes)
     if (m->type) {
         it->properties._flags |= AMQP_BASIC_TYPE_FLAG;
         it->properties.type = copy_bytes(&at, str_c(m->type));
+    }
+    if (m->expiration_ms > 0) {
+        snprintf(it->expiration, sizeof(it->expiration), "%lld", (long long)m->expiration_ms);
+        it->properties._flags |= AMQP_BASIC_EXPIRATION_FLAG;
+        it->properties.expiration = amqp_cstring_bytes(it->expiration);
+    }
+    if (m->timestamp_s > 0) {
+        it->properties._flags |= AMQP_BASIC_TIMESTAMP_FLAG;
+        it->properties.timestamp = (uint64_t)m->timestamp_s;
     }
     return it;
 }

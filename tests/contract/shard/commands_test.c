@@ -9,37 +9,58 @@
 
 #include <signal.h>
 
-#define GUILD (UINT64_C(5) << 22)
-#define QUEUE "guildhall.4242.commands.0"
+#define GUILD   (UINT64_C(5) << 22)
+#define QUEUE   "guildhall.4242.commands.0"
+#define QUEUE_1 "guildhall.4242.commands.1"
 
 static struct amqp_publisher *publisher;
 
-/* The queue is declared as the shard does it, so that no command comes before it. */
-static void publisher_start(void)
+/* The queues are declared as the shard does it, so that no command comes before them. */
+void commands_start(void)
 {
+#define QUEUE_LIKE(queue, key)                                                                                         \
+    {.what = AMQP_QUEUE,                                                                                               \
+     .name = (queue),                                                                                                  \
+     .durable = true,                                                                                                  \
+     .max_length = LIMIT_BROKER_COMMANDS,                                                                              \
+     .overflow = "reject-publish",                                                                                     \
+     .single_active_consumer = true},                                                                                  \
+        {.what = AMQP_BIND, .name = (queue), .exchange = BROKER_COMMANDS, .routing_key = (key)},                       \
+    {                                                                                                                  \
+        .what = AMQP_BIND, .name = (queue), .exchange = BROKER_COMMANDS, .routing_key = "4242.all"                     \
+    }
     static const struct amqp_declare declares[] = {
         {.what = AMQP_EXCHANGE, .name = BROKER_COMMANDS, .type = "topic", .durable = true},
-        {.what = AMQP_QUEUE,
-         .name = QUEUE,
-         .durable = true,
-         .max_length = LIMIT_BROKER_COMMANDS,
-         .overflow = "reject-publish",
-         .single_active_consumer = true},
-        {.what = AMQP_BIND, .name = QUEUE, .exchange = BROKER_COMMANDS, .routing_key = "4242.0"},
+        QUEUE_LIKE(QUEUE, "4242.0"),
+        QUEUE_LIKE(QUEUE_1, "4242.1"),
     };
     BUF_AUTO struct buf err = {0};
 
-    publisher = amqp_publisher_new(services_env("AMQP_URL"), declares, 3, &err);
+    publisher = amqp_publisher_new(services_env("AMQP_URL"), declares, sizeof declares / sizeof *declares, &err);
     assert_non_null(publisher);
     WAIT(amqp_publisher_connected(publisher));
 }
 
-static void command(const char *body)
+void command_send(const char *key, const char *body, int64_t expiration_ms, int64_t timestamp_s)
 {
-    struct amqp_message m = {
-        .exchange = BROKER_COMMANDS, .routing_key = "4242.0", .body = str_c(body), .persistent = true};
+    struct amqp_message m = {.exchange = BROKER_COMMANDS,
+                             .routing_key = key,
+                             .body = str_c(body),
+                             .persistent = true,
+                             .expiration_ms = expiration_ms,
+                             .timestamp_s = timestamp_s};
 
     assert_int_equal(amqp_publish_await(publisher, &m), 0);
+}
+
+void commands_stop(void)
+{
+    amqp_publisher_free(publisher);
+}
+
+static void command(const char *body)
+{
+    command_send("4242.0", body, 0, 0);
 }
 
 static void members_command(unsigned nonce)
@@ -57,6 +78,8 @@ static void sends_check(void)
         assert_true(fake.sent_ms[i] - fake.sent_ms[i - LIMIT_SHARD_SENDS] >= 60000);
 }
 
+#define LATE "{\"op\":8,\"d\":{\"guild_id\":\"20971520\",\"query\":\"\",\"limit\":0,\"nonce\":\"9999\"}}"
+
 /* More than a minute's budget: what is over it waits, in order, also for the shard's next owner, whose connection has a
  * budget of its own. What the first one acknowledged as it went may come once more. */
 static void commands_are_sent_in_order_within_the_budget(void)
@@ -64,9 +87,10 @@ static void commands_are_sent_in_order_within_the_budget(void)
     unsigned most = budget_most(45000), total = most + 30, last = 0;
 
     begin_live();
-    publisher_start();
+    commands_start();
     for (unsigned n = 1; n <= total; n++)
         members_command(n);
+    command_send("4242.0", LATE, 2000, 0); /* of no use when there is room for it */
     WAIT(fake.commands >= most);
     sends_check();
     assert_int_equal(shard_end(0, SIGTERM), 0);
@@ -80,7 +104,7 @@ static void commands_are_sent_in_order_within_the_budget(void)
     }
     sends_check();
     assert_int_equal(fake.identifies, 1);
-    amqp_publisher_free(publisher);
+    commands_stop();
     end();
 }
 ON_LOOP_LISTED(commands_are_sent_in_order_within_the_budget)
@@ -106,7 +130,7 @@ static void commands_that_cannot_be_sent_are_dead_letters_with_a_reason(void)
     BUF_AUTO struct buf err = {0};
 
     begin_live();
-    publisher_start();
+    commands_start();
     command("no JSON");
     command("{\"op\":2,\"d\":{}}");
     command("{\"op\":8,\"d\":{\"query\":\"\",\"limit\":0}}");
@@ -124,7 +148,74 @@ static void commands_that_cannot_be_sent_are_dead_letters_with_a_reason(void)
     assert_string_equal(dead.reasons[3], "status: online, dnd, idle, invisible or offline");
     assert_int_equal(fake.identifies, 1);
     amqp_consumer_free(dead_consumer);
-    amqp_publisher_free(publisher);
+    commands_stop();
     end();
 }
 ON_LOOP_LISTED(commands_that_cannot_be_sent_are_dead_letters_with_a_reason)
+
+static struct {
+    unsigned count;
+    int64_t expiration_ms, timestamp_s;
+} passed;
+static struct amqp_consumer *passed_consumer;
+
+static void on_passed(const struct amqp_delivery *d, void *arg)
+{
+    (void)arg;
+    passed.count++;
+    passed.expiration_ms = d->expiration_ms;
+    passed.timestamp_s = d->timestamp_s;
+    amqp_ack(passed_consumer, d->tag, d->epoch, false);
+}
+
+/* A command for shard 1, which nobody holds, comes to shard 0 with 30 of its 60 s left; it is passed on with no more,
+ * and dated anew. One that is over is not passed on, and one without an end stays so. */
+static void a_command_passed_on_keeps_the_time_that_it_has_left(void)
+{
+    static const char body[] = "{\"op\":8,\"d\":{\"guild_id\":\"4194304\",\"query\":\"\",\"limit\":0}}"; /* 1 << 22 */
+    BUF_AUTO struct buf err = {0};
+    int64_t now_s = clock_wall_ms() / 1000;
+
+    begin();
+    fake.shards = 2;
+    shard_start(0);
+    WAIT(fake_live(2) == 1);
+    passed.count = 0;
+    commands_start();
+    passed_consumer = amqp_consumer_new(services_env("AMQP_URL"), NULL, 0, 10, on_passed, NULL, &err);
+    amqp_consumer_add(passed_consumer, QUEUE_1);
+    command_send("4242.0", body, 60000, now_s - 30);
+    WAIT(passed.count == 1);
+    assert_in_range(passed.expiration_ms, 1, 31000);
+    assert_true(passed.timestamp_s >= now_s);
+    command_send("4242.0", body, 60000, now_s - 120);
+    command_send("4242.0", body, 0, 0);
+    WAIT(passed.count == 2);
+    assert_int_equal(passed.expiration_ms, 0);
+    amqp_consumer_free(passed_consumer);
+    commands_stop();
+    end();
+}
+ON_LOOP_LISTED(a_command_passed_on_keeps_the_time_that_it_has_left)
+
+/* A bot's presence is a session's: the next one must begin with it, also in the hands of another process. */
+static void a_presence_outlives_session_and_process(void)
+{
+    static const char body[] = "{\"op\":3,\"d\":{\"since\":null,\"activities\":[],\"status\":\"dnd\",\"afk\":false}}";
+
+    begin_live();
+    assert_string_equal(fake.identify_presence, "");
+    commands_start();
+    command_send("4242.all", body, 0, 0);
+    WAIT(fake.presences == 1);
+    WAIT(redis_has("gh:4242:{shard:0/1}:presence:1") && redis_has("gh:4242:{shards}:presence"));
+    fake.refuse_resume = true;
+    shard_end(0, SIGKILL);
+    shard_start(1);
+    WAIT(fake.identifies == 2 && fake.live);
+    assert_string_equal(fake.identify_presence, fake.presence);
+    fake_emit(5);
+    commands_stop();
+    end();
+}
+ON_LOOP_LISTED(a_presence_outlives_session_and_process)

@@ -180,6 +180,7 @@ static void on_identify(struct ws_conn *c, struct str d)
     if (fake.identified_ms && fake.identifies)
         fake.identify_gap_ms = clock_mono_ms() - fake.identified_ms;
     fake.identifies++;
+    snprintf(fake.identify_presence, sizeof fake.identify_presence, "%.*s", STR_ARG(json_member(d, STR("presence"))));
     fake.identified_ms = clock_mono_ms();
     ready_send(s);
 }
@@ -253,6 +254,12 @@ static void on_beat(struct ws_conn *c)
         op_send(c, GATEWAY_OP_HEARTBEAT_ACK, "null");
 }
 
+static void on_presence(struct str d)
+{
+    fake.presences++;
+    snprintf(fake.presence, sizeof fake.presence, "%.*s", STR_ARG(d));
+}
+
 static void on_message(struct ws_conn *c, struct str data, bool binary, void *arg)
 {
     struct envelope e;
@@ -267,6 +274,8 @@ static void on_message(struct ws_conn *c, struct str data, bool binary, void *ar
         on_identify(c, e.data);
     else if (e.op == GATEWAY_OP_RESUME)
         on_resume(c, e.data);
+    else if (e.op == GATEWAY_OP_PRESENCE_UPDATE)
+        on_presence(e.data);
     else if (e.op == GATEWAY_OP_REQUEST_GUILD_MEMBERS && fake.commands < FAKE_COMMANDS_MAX)
         fake.nonces[fake.commands++] = (unsigned)json_member_id(e.data, STR("nonce"));
 }

@@ -34,6 +34,9 @@ struct fake {
     bool live;                                          /* READY or RESUMED was sent on the current socket */
     unsigned commands;                                  /* op 8 so far, in nonce[] */
     unsigned nonces[FAKE_COMMANDS_MAX];                 /* of each, as a number */
+    unsigned presences;                                 /* op 3 so far */
+    char presence[256];                                 /* the last op 3's d */
+    char identify_presence[256];                        /* the last IDENTIFY's; empty: none */
     int64_t sent_ms[FAKE_SENDS_MAX];                    /* when each payload came, of whatever op, on any socket */
     unsigned sends;
     unsigned emitted; /* messages so far, in all sessions */

@@ -145,10 +145,15 @@ static void a_process_killed_after_the_switch_loses_nothing(void)
     WAIT(fake_live(1) == 1);
     fake_emit(16);
     WAIT(got.count == 16 && stored_seq() == fake_seq_of(16));
+    commands_start();
+    command_send("4242.all", "{\"op\":3,\"d\":{\"since\":null,\"activities\":[],\"status\":\"idle\"}}", 0, 0);
+    WAIT(redis_has("gh:4242:{shards}:presence"));
+    commands_stop();
     fake.lag_shards = 1;
     fake.lag = FAKE_EVENTS_MAX;
     fake_emit_alone(1, 8);
-    assert_int_equal(CTL(out, "reshard", "2"), 0); /* ends with the switch */
+    assert_int_equal(CTL(out, "reshard", "2"), 0);              /* ends with the switch */
+    assert_string_equal(fake.identify_presence, fake.presence); /* the new set looks like the old one */
     shard_end(0, SIGKILL);
     bool in_time = got.count == 16 && fake.ended == 0; /* or this machine stood still for 5 s */
     shard_start(0);

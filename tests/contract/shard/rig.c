@@ -107,6 +107,17 @@ void redis_flush(void)
     redis_reply_free(reply);
 }
 
+bool redis_has(const char *key)
+{
+    struct redis_reply *reply = NULL;
+
+    if (redis_await(redis, 2, (struct str[]){STR("EXISTS"), str_c(key)}, &reply) < 0)
+        return false;
+    bool has = redis_reply_int(reply) == 1;
+    redis_reply_free(reply);
+    return has;
+}
+
 void begin(void)
 {
     static const char *groups[] = {BROKER_GROUP_DEFAULT};

@@ -42,6 +42,7 @@ extern struct shard_args {
 void shard_start(int at);
 int shard_end(int at, int sig); /* its exit status */
 void redis_flush(void);
+bool redis_has(const char *key);
 void begin(void);
 void begin_live(void); /* with process 0 and 20 messages handled */
 /* Everything dispatched is there, in order; a second copy only under the first one's id. */
@@ -63,6 +64,12 @@ int ctl_run(char *out, size_t size, const char *const *words);
         on_loop_run(body);                                                                                             \
     }
 
+/* What workers want sent, with the broker's confirm; key: "4242.<shard>" or "4242.all". The shards' queues up to 1 and
+ * the exchange are declared. */
+void commands_start(void);
+void command_send(const char *key, const char *body, int64_t expiration_ms, int64_t timestamp_s);
+void commands_stop(void);
+
 /* Tests of other files, for main's list. */
 void a_reshard_loses_nothing_and_repeats_only_the_overlap_test(void **state);
 void a_process_killed_after_the_switch_loses_nothing_test(void **state);
@@ -70,3 +77,5 @@ void dead_letters_are_listed_replayed_and_dropped_test(void **state);
 void typing_is_left_out_while_workers_are_behind_test(void **state);
 void commands_are_sent_in_order_within_the_budget_test(void **state);
 void commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test(void **state);
+void a_command_passed_on_keeps_the_time_that_it_has_left_test(void **state);
+void a_presence_outlives_session_and_process_test(void **state);
