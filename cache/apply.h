@@ -13,10 +13,16 @@ struct cache_writer {
     struct batch batch;
     struct buf scratch;
     struct seen_user *seen;
-    char run_id[48]; /* of the Redis that saw them */
+    struct renewed *renewed; /* channels whose expiry was set lately */
+    char run_id[48];         /* of the Redis that saw both */
     uint64_t own_user;
     unsigned pending; /* commands without an answer */
-    struct list purges;
+    struct {
+        uint64_t tag, seq;
+    } healed;        /* the last event whose keys were of another type */
+    int64_t full_ms; /* when it was last said that Redis is full */
+    struct list marks;
+    struct loop_timer *mark_again;
     struct metric *written[CACHE_ENTITY_COUNT]; /* bytes */
 };
 
@@ -27,7 +33,7 @@ struct cache_writer {
     F(sound_id) F(channels) F(channel_ids) F(threads) F(roles) F(emojis) F(stickers) F(members) F(added_members) \
     F(removed_member_ids) F(presences) F(voice_states) F(stage_instances) F(guild_scheduled_events) \
     F(soundboard_sounds) F(ids) F(unavailable) F(member_count) F(status) F(voice_start_time) F(last_pin_timestamp) \
-    F(thread_metadata) F(reactions) F(emoji) F(burst) F(burst_colors) F(guilds) F(shard)
+    F(thread_metadata) F(large) F(reactions) F(emoji) F(burst) F(burst_colors) F(guilds) F(shard)
 /* clang-format on */
 struct fields {
 #define F(name) struct str name;
@@ -35,13 +41,24 @@ struct fields {
 #undef F
 };
 
+/* One event's commands under way; it ends with the last answer. */
+struct waiting {
+    struct cache_writer *w;
+    struct cache_place at;
+    uint64_t guild, tag, parts[2]; /* parts: the channels or threads that the event names */
+    unsigned left;
+    enum cache_result r;
+    void (*done)(enum cache_result r, void *arg);
+    void *arg;
+};
+
 struct call {
     struct cache_writer *w;
     struct fields f;
     struct str data;
     const struct cache_place *at;
-    uint64_t guild;  /* 0: none */
-    uint64_t purged; /* the guild whose channels' index goes when this was applied */
+    uint64_t guild;          /* 0: none */
+    struct waiting *waiting; /* NULL: nothing was asked of Redis yet */
 };
 
 /* --- writer.c --- */
@@ -55,8 +72,9 @@ bool apply_is_true(struct str raw);
  * begins each member with no blanks before and after its name. without: "|a|b|", members that stand elsewhere, or NULL.
  */
 struct str apply_kept(struct call *c, enum cache_entity e, struct str object, const char *without);
-/* A command beside the guarded script. */
-void apply_plain(struct cache_writer *w, int argc, const struct str *argv);
+/* A command or a script of one key beside the guarded one. */
+void apply_plain(struct call *c, int argc, const struct str *argv);
+void apply_script(struct call *c, const char *script, int argc, const struct str *argv);
 /* Which guild a channel or thread is in. */
 void apply_channel_index(struct call *c, uint64_t channel, bool present);
 
@@ -64,7 +82,7 @@ void apply_channel_index(struct call *c, uint64_t channel, bool present);
 struct put {
     struct call *c;
     enum cache_entity e;
-    int key;
+    struct str key;
     unsigned count;
 };
 struct put apply_put_begin(struct call *c, enum cache_entity e);
@@ -76,18 +94,19 @@ void apply_replace_all(struct call *c, enum cache_entity e, struct str array);
 void apply_put_one(struct call *c, enum cache_entity e, struct str object);
 void apply_del_one(struct call *c, enum cache_entity e, uint64_t id);
 
-/* Sends the batch; done may be NULL. */
-void apply_send(struct call *c, void (*done)(enum cache_result r, void *arg), void *arg);
-/* The guild is here (again): its channels' index stays. */
-void apply_purges_end(struct cache_writer *w, uint64_t guild);
+/* Sends the batch, where it is not empty. */
+void apply_send(struct call *c);
 
 /* --- apply_people.c --- */
 void apply_user_put(struct call *c, struct str user);
 void apply_members_put(struct call *c, struct str members);
-void apply_member_put(struct call *c, int key, struct str member, bool with_user);
+void apply_member_put(struct call *c, struct str key, struct str member, bool with_user);
 void apply_presences_put(struct call *c, struct str presences);
 void apply_voice_states_put(struct call *c, struct str states);
 void apply_users_forget(struct cache_writer *w); /* what was written may not have arrived */
+
+/* --- apply_messages.c --- */
+void apply_messages_forget(struct cache_writer *w);
 
 /* --- apply_channels.c --- */
 void apply_channels_put(struct call *c, struct str channels);
@@ -95,6 +114,16 @@ void apply_threads_put(struct call *c, struct str threads);
 
 /* --- apply_guild.c --- */
 void apply_guild_wipe(struct call *c); /* every key of the guild but its version */
+
+/* --- schema.c --- */
+/* The application's cache is in this layout: said again to a Redis that forgot it. */
+void apply_schema_tell(struct call *c);
+/* Keys of the tag, and of the channels and threads given, are of another type than they should be: all go. */
+void apply_heal(struct cache_writer *w, uint64_t tag, const uint64_t *parts, int count);
+
+/* --- mark.c --- */
+void marks_init(struct cache_writer *w);
+void marks_done(struct cache_writer *w);
 
 /* --- ready.c: guilds that were left while nobody listened --- */
 void apply_ready_compare(struct call *c);

@@ -216,7 +216,7 @@ static int put_added(struct str value, void *arg)
         thread_member(c, apply_id_of(c->f.id), apply_id_of(apply_member_of(value, "user_id")),
                       apply_member_of(value, "user_id").n ? value : STR(""));
     if (member.n > 0 && *member.p == '{')
-        apply_member_put(c, apply_keeps(c->w, CACHE_MEMBERS) ? batch_key(b, CACHE_MEMBERS) : 0, member, true);
+        apply_member_put(c, batch_key(b, CACHE_MEMBERS), member, true);
     return 0;
 }
 

@@ -51,17 +51,31 @@ static void guild_list(struct call *c, const char *command)
     struct buf BUF_AUTO key = BUF_INIT(256);
 
     cache_key_guilds(&key, c->w->o.application);
-    apply_plain(c->w, 3, (struct str[]){str_c(command), buf_str(&key), batch_id(&c->w->batch, c->guild)});
+    apply_plain(c, 3, (struct str[]){str_c(command), buf_str(&key), batch_id(&c->w->batch, c->guild)});
 }
 
-/* Also what is switched off now: it may have been on. */
+static bool has_own_key(unsigned e)
+{
+    return !cache_entity_in_parts((enum cache_entity)e) && e != CACHE_USERS;
+}
+
+/* It may have been on. */
+static void switched_off_drop(struct call *c)
+{
+    struct batch *b = &c->w->batch;
+
+    for (unsigned e = 0; e < CACHE_ENTITY_COUNT; e++)
+        if (has_own_key(e) && !apply_keeps(c->w, (enum cache_entity)e))
+            batch_drop(b, batch_key(b, (enum cache_entity)e));
+}
+
 void apply_guild_wipe(struct call *c)
 {
     struct batch *b = &c->w->batch;
 
     batch_parts_drop(b);
     for (unsigned e = 0; e < CACHE_ENTITY_COUNT; e++)
-        if (!cache_entity_in_parts((enum cache_entity)e) && e != CACHE_USERS)
+        if (has_own_key(e))
             batch_drop(b, batch_key(b, (enum cache_entity)e));
 }
 
@@ -73,29 +87,98 @@ static void outage(struct call *c)
         batch_set_where(b, batch_key(b, CACHE_GUILDS), STR("id"), STR("unavailable"), STR("true"));
 }
 
-/* What was missed while nobody listened is not known, so nothing of before stays. */
+struct ids {
+    struct batch *b;
+    struct str *at;
+    int count;
+};
+
+static int ids_count(struct str value, void *arg)
+{
+    (void)value;
+    ((struct ids *)arg)->count++;
+    return 0;
+}
+
+static int ids_add(struct str value, void *arg)
+{
+    struct ids *ids = arg;
+
+    ids->at[ids->count++] = batch_id(ids->b, apply_id_of(apply_member_of(value, "id")));
+    return 0;
+}
+
+static struct ids ids_of(struct call *c, struct str array)
+{
+    struct ids ids = {.b = &c->w->batch};
+
+    json_elements_scan(array, ids_count, &ids);
+    ids.at = ARENA_ARRAY(&ids.b->arena, struct str, (size_t)ids.count + 1);
+    ids.count = 0;
+    json_elements_scan(array, ids_add, &ids);
+    return ids;
+}
+
+static void channels_replace(struct call *c)
+{
+    if (c->f.channels.n == 0 || !apply_keeps(c->w, CACHE_CHANNELS)) {
+        batch_threads_drop(&c->w->batch, batch_key(&c->w->batch, CACHE_THREADS), NULL, 0);
+    } else {
+        struct ids channels = ids_of(c, c->f.channels), threads = ids_of(c, c->f.threads);
+        batch_channels_replace(&c->w->batch, channels.at, channels.count, threads.at, threads.count);
+    }
+    apply_channels_put(c, c->f.channels);
+    apply_threads_put(c, c->f.threads);
+}
+
+static int elements_count(struct str value, void *arg)
+{
+    (void)value;
+    ++*(uint64_t *)arg;
+    return 0;
+}
+
+/* Of a large guild GUILD_CREATE names only some of the members: the others stay while the session goes on, because
+ * nothing was missed. */
+static void people_replace(struct call *c)
+{
+    struct batch *b = &c->w->batch;
+    uint64_t named = 0, members = 0;
+
+    json_elements_scan(c->f.members, elements_count, &named);
+    str_to_u64(c->f.member_count, &members);
+    bool all = named >= members && !apply_is_true(c->f.large);
+    (all ? batch_drop : batch_drop_missed)(b, batch_key(b, CACHE_MEMBERS));
+    (all ? batch_drop : batch_drop_missed)(b, batch_key(b, CACHE_PRESENCES));
+    batch_drop(b, batch_key(b, CACHE_VOICE_STATES));
+    apply_members_put(c, c->f.members);
+    apply_presences_put(c, c->f.presences);
+    apply_voice_states_put(c, c->f.voice_states);
+}
+
+/* What it carries takes the place of what was there. Messages are not in it: they stay, but for those of channels that
+ * are gone. */
 void apply_guild_create(struct call *c)
 {
+    struct batch *b = &c->w->batch;
+
     if (apply_is_true(c->f.unavailable)) {
         outage(c);
         return;
     }
-    apply_purges_end(c->w, c->guild);
     guild_list(c, "SADD");
-    apply_guild_wipe(c);
-    batch_version_keep(&c->w->batch, 0);
+    batch_version_keep(b, 0);
+    switched_off_drop(c);
+    batch_drop(b, batch_key(b, CACHE_GUILDS));
     guild_fields(c);
-    apply_channels_put(c, c->f.channels);
-    apply_threads_put(c, c->f.threads);
+    channels_replace(c);
     apply_replace_all(c, CACHE_ROLES, c->f.roles);
     apply_replace_all(c, CACHE_EMOJIS, c->f.emojis);
     apply_replace_all(c, CACHE_STICKERS, c->f.stickers);
     apply_replace_all(c, CACHE_SOUNDS, c->f.soundboard_sounds);
     apply_replace_all(c, CACHE_STAGES, c->f.stage_instances);
     apply_replace_all(c, CACHE_EVENTS, c->f.guild_scheduled_events);
-    apply_members_put(c, c->f.members);
-    apply_presences_put(c, c->f.presences);
-    apply_voice_states_put(c, c->f.voice_states);
+    people_replace(c);
 }
 
 void apply_guild_update(struct call *c)
@@ -120,7 +203,6 @@ void apply_guild_delete(struct call *c)
     batch_ids(b, batch_key(b, CACHE_THREADS));
     apply_guild_wipe(c);
     batch_version_keep(b, LIMIT_CACHE_GONE_TTL_S);
-    c->purged = c->guild;
 }
 
 void apply_role_put(struct call *c)

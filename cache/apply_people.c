@@ -6,13 +6,46 @@
 #include "platform/base/mem.h"
 #include "platform/protocol/envelope.h"
 #include "platform/protocol/intents.h"
-#include <stdio.h>
 
 #define SEEN_USERS 65536 /* a power of two */
 
-/* --- users: plain commands --- */
+/* --- users: a script of their own, because they are in no guild --- */
 
-/* The users written last, so that the same bytes are not written for every message of somebody. */
+/* KEYS[1] the user; ARGV shard, epoch, generation, seq, received ms, ttl, JSON, shards remembered. The value is the
+ * time of what was received last, the place of the last event of each shard, and the JSON: "1732200000000 0/4:5:6:7
+ * {...}". Answers 1, 0 older than what is there, 2 removed because Redis is full. */
+static const char user_script[] =
+    "local shard, ms = ARGV[1], tonumber(ARGV[5])\n"
+    "local v = redis.pcall('GET', KEYS[1])\n"
+    "if type(v) == 'table' then\n"
+    "  redis.call('UNLINK', KEYS[1])\n"
+    "  v = false\n"
+    "end\n"
+    "local head = shard .. ':' .. ARGV[2] .. ':' .. ARGV[3] .. ':' .. ARGV[4] .. ' '\n"
+    "if v then\n"
+    "  local old, count = string.sub(v, 1, (string.find(v, '{', 1, true) or #v + 1) - 1), 1\n"
+    "  for at, e, g, s in string.gmatch(old, '(%d+/%d+):(%d+):(%d+):(%d+)') do\n"
+    "    if at == shard then\n"
+    "      local E, G, S = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])\n"
+    "      e, g, s = tonumber(e), tonumber(g), tonumber(s)\n"
+    "      if E < e or G < g or (G == g and S <= s) then return 0 end\n"
+    "    elseif count < tonumber(ARGV[8]) then\n"
+    "      head = head .. at .. ':' .. e .. ':' .. g .. ':' .. s .. ' '\n"
+    "      count = count + 1\n"
+    "    end\n"
+    "  end\n"
+    "  if ms < tonumber(string.match(old, '^%d+') or 0) then return 0 end\n"
+    "end\n"
+    "head = ARGV[5] .. ' ' .. head\n"
+    "local said = redis.pcall('SET', KEYS[1], head .. ARGV[7], 'EX', ARGV[6])\n"
+    "if not said.err then return 1 end\n"
+    "if not string.find(said.err, 'OOM', 1, true) then return said end\n"
+    "redis.call('UNLINK', KEYS[1])\n"
+    "redis.call('SET', KEYS[1], head, 'EX', ARGV[6])\n"
+    "return 2\n";
+
+/* The users written last, so that the same bytes are not written for every message of somebody. Not for long: another
+ * process may have written something else meanwhile. */
 struct seen_user {
     uint64_t id, hash;
     int64_t written_ms;
@@ -42,11 +75,7 @@ static bool user_is_news(struct cache_writer *w, uint64_t id, struct str json)
     if (!w->seen)
         w->seen = mem_zalloc(sizeof(*w->seen) * SEEN_USERS);
     struct seen_user *seen = &w->seen[(id >> 22 ^ id) % SEEN_USERS];
-    if (strncmp(w->run_id, redis_run_id(w->o.redis), sizeof(w->run_id) - 1) != 0) {
-        apply_users_forget(w);
-        snprintf(w->run_id, sizeof(w->run_id), "%s", redis_run_id(w->o.redis));
-    }
-    if (seen->id == id && seen->hash == hash && now - seen->written_ms < LIMIT_CACHE_USER_TTL_S * INT64_C(1000) / 2)
+    if (seen->id == id && seen->hash == hash && now - seen->written_ms < LIMIT_CACHE_USER_AGAIN_MS)
         return false;
     *seen = (struct seen_user){id, hash, now};
     return true;
@@ -55,16 +84,27 @@ static bool user_is_news(struct cache_writer *w, uint64_t id, struct str json)
 void apply_user_put(struct call *c, struct str user)
 {
     struct cache_writer *w = c->w;
+    struct batch *b = &w->batch;
     struct buf BUF_AUTO key = BUF_INIT(256);
     uint64_t id = apply_id_of(apply_member_of(user, "id"));
-    char ttl[16];
 
     if (!id || !apply_keeps(w, CACHE_USERS) || !user_is_news(w, id, user))
         return;
     cache_key(&key, w->o.application, id, CACHE_USERS);
-    snprintf(ttl, sizeof(ttl), "%d", LIMIT_CACHE_USER_TTL_S);
-    apply_plain(
-        w, 5, (struct str[]){STR("SET"), buf_str(&key), apply_kept(c, CACHE_USERS, user, NULL), STR("EX"), str_c(ttl)});
+    const struct cache_place *at = c->at;
+    int64_t ms = at->received_ms ? at->received_ms : clock_wall_ms();
+    struct str words[] = {
+        buf_str(&key),
+        arena_printf(&b->arena, "%u/%u", at->shard, at->shard_count),
+        batch_id(b, at->epoch),
+        batch_id(b, at->generation),
+        batch_id(b, at->seq),
+        batch_id(b, (uint64_t)ms),
+        batch_id(b, LIMIT_CACHE_USER_TTL_S),
+        apply_kept(c, CACHE_USERS, user, NULL),
+        batch_id(b, LIMIT_CACHE_USER_SHARDS),
+    };
+    apply_script(c, user_script, sizeof(words) / sizeof(words[0]), words);
 }
 
 void apply_user_update(struct call *c)
@@ -87,7 +127,7 @@ static bool member_is_kept(const struct cache_writer *w, uint64_t user)
     return apply_keeps(w, CACHE_MEMBERS) && ((w->o.intents & INTENT_GUILD_MEMBERS) || user == w->own_user);
 }
 
-void apply_member_put(struct call *c, int key, struct str member, bool with_user)
+void apply_member_put(struct call *c, struct str key, struct str member, bool with_user)
 {
     struct batch *b = &c->w->batch;
     struct str user = apply_member_of(member, "user");

@@ -16,9 +16,8 @@ static void words_add(struct words *w, struct str s)
 void batch_done(struct batch *b)
 {
     arena_done(&b->arena);
-    mem_free(b->keys.at);
     mem_free(b->args.at);
-    b->keys = b->args = (struct words){0};
+    b->args = (struct words){0};
 }
 
 struct str batch_id(struct batch *b, uint64_t id)
@@ -32,10 +31,20 @@ struct str batch_id(struct batch *b, uint64_t id)
     return (struct str){p, (size_t)(text + 24 - p)};
 }
 
-static int key_add(struct batch *b, struct buf *key)
+#define PLACE_DIGITS 16
+
+static void place_write(char *out, uint64_t n)
 {
-    words_add(&b->keys, arena_str(&b->arena, buf_str(key)));
-    return b->keys.count;
+    for (int i = PLACE_DIGITS; i-- > 0; n /= 10)
+        out[i] = (char)('0' + n % 10);
+}
+
+struct str batch_place_word(struct batch *b, uint64_t n)
+{
+    char *text = arena_alloc(&b->arena, PLACE_DIGITS);
+
+    place_write(text, n);
+    return (struct str){text, PLACE_DIGITS};
 }
 
 void batch_begin(struct batch *b, uint64_t tag, uint64_t epoch, uint64_t generation, uint64_t seq)
@@ -44,22 +53,23 @@ void batch_begin(struct batch *b, uint64_t tag, uint64_t epoch, uint64_t generat
 
     arena_done(&b->arena);
     b->tag = tag;
-    b->keys.count = b->args.count = b->parts = b->run.key = 0;
-    cache_key_head(&key, b->application, tag);
-    b->head = arena_str(&b->arena, buf_str(&key));
-    buf_clear(&key);
+    b->args.count = 0;
+    b->run.key = STR_NONE;
     cache_key_version(&key, b->application, tag);
-    key_add(b, &key);
-    words_add(&b->args, batch_id(b, epoch));
-    words_add(&b->args, batch_id(b, generation));
-    words_add(&b->args, batch_id(b, seq));
+    struct str version = arena_str(&b->arena, buf_str(&key));
+    char *place = arena_alloc(&b->arena, 2 * (size_t)PLACE_DIGITS);
+    place_write(place, generation);
+    place_write(place + PLACE_DIGITS, seq);
+    words_add(&b->args, version);
+    words_add(&b->args, batch_place_word(b, epoch));
+    words_add(&b->args, (struct str){place, 2 * (size_t)PLACE_DIGITS});
     words_add(&b->args, STR(""));
-    words_add(&b->args, b->head);
+    words_add(&b->args, (struct str){version.p, version.n - strlen("version")});
 }
 
 bool batch_is_empty(const struct batch *b)
 {
-    return b->args.count <= GUARDED_ARGS;
+    return b->args.count <= 1 + GUARDED_ARGS;
 }
 
 void batch_version_keep(struct batch *b, int ttl_s)
@@ -69,46 +79,24 @@ void batch_version_keep(struct batch *b, int ttl_s)
 
 void batch_send(struct batch *b, struct redis *r, int timeout_ms, redis_fn fn, void *arg)
 {
-    int keys = b->keys.count;
-
-    for (int i = 0; i < b->args.count; i++)
-        words_add(&b->keys, b->args.at[i]);
-    redis_script(r, cache_guarded_script, keys, b->keys.count, b->keys.at, timeout_ms, fn, arg);
+    redis_script(r, cache_guarded_script, 1, b->args.count, b->args.at, timeout_ms, fn, arg);
 }
 
-int batch_key(struct batch *b, enum cache_entity e)
+struct str batch_key(struct batch *b, enum cache_entity e)
 {
-    struct buf BUF_AUTO key = BUF_INIT(256);
-
-    cache_key(&key, b->application, b->tag, e);
-    return key_add(b, &key);
+    (void)b;
+    return str_c(cache_entity_suffix(e));
 }
 
-int batch_key_part(struct batch *b, enum cache_entity e, uint64_t part)
+struct str batch_key_part(struct batch *b, enum cache_entity e, uint64_t part)
 {
-    struct buf BUF_AUTO key = BUF_INIT(256);
+    struct str id = batch_id(b, part), suffix = str_c(cache_entity_suffix(e));
+    char *text = arena_alloc(&b->arena, suffix.n + 1 + id.n);
 
-    cache_key_part(&key, b->application, b->tag, e, part);
-    return key_add(b, &key);
-}
-
-int batch_key_order(struct batch *b, uint64_t channel)
-{
-    struct buf BUF_AUTO key = BUF_INIT(256);
-
-    cache_key_order(&key, b->application, b->tag, channel);
-    return key_add(b, &key);
-}
-
-static int key_parts(struct batch *b)
-{
-    struct buf BUF_AUTO key = BUF_INIT(256);
-
-    if (!b->parts) {
-        cache_key_parts(&key, b->application, b->tag);
-        b->parts = key_add(b, &key);
-    }
-    return b->parts;
+    memcpy(text, suffix.p, suffix.n);
+    text[suffix.n] = ':';
+    memcpy(text + suffix.n + 1, id.p, id.n);
+    return (struct str){text, suffix.n + 1 + id.n};
 }
 
 static void number(struct batch *b, int n)
@@ -116,16 +104,16 @@ static void number(struct batch *b, int n)
     words_add(&b->args, batch_id(b, (uint64_t)n));
 }
 
-static void op(struct batch *b, const char *name, int key)
+static void op(struct batch *b, const char *name, struct str key)
 {
-    b->run.key = 0;
+    b->run.key = STR_NONE;
     words_add(&b->args, str_c(name));
-    number(b, key);
+    words_add(&b->args, key);
 }
 
-void batch_set(struct batch *b, int key, struct str field, struct str value)
+void batch_set(struct batch *b, struct str key, struct str field, struct str value)
 {
-    if (b->run.key != key) {
+    if (!str_eq(b->run.key, key)) {
         op(b, "S", key);
         b->run.key = key;
         b->run.count = 0;
@@ -138,7 +126,7 @@ void batch_set(struct batch *b, int key, struct str field, struct str value)
         b->args.at[b->run.at] = batch_id(b, (uint64_t)b->run.count);
 }
 
-void batch_set_where(struct batch *b, int key, struct str where, struct str field, struct str value)
+void batch_set_where(struct batch *b, struct str key, struct str where, struct str field, struct str value)
 {
     op(b, "P", key);
     words_add(&b->args, where);
@@ -146,30 +134,31 @@ void batch_set_where(struct batch *b, int key, struct str where, struct str fiel
     words_add(&b->args, value);
 }
 
-void batch_del(struct batch *b, int key, struct str field)
+void batch_del(struct batch *b, struct str key, struct str field)
 {
     op(b, "D", key);
     words_add(&b->args, field);
 }
 
-void batch_add(struct batch *b, int key, struct str field, int by)
+void batch_add(struct batch *b, struct str key, struct str field, int by)
 {
     op(b, "N", key);
     words_add(&b->args, field);
     words_add(&b->args, arena_printf(&b->arena, "%d", by));
 }
 
-void batch_set_count(struct batch *b, int key, struct str field, struct str value, int hash, struct str counted, int by)
+void batch_set_count(struct batch *b, struct str key, struct str field, struct str value, struct str hash,
+                     struct str counted, int by)
 {
     op(b, "I", key);
     words_add(&b->args, field);
     words_add(&b->args, value);
-    number(b, hash);
+    words_add(&b->args, hash);
     words_add(&b->args, counted);
     words_add(&b->args, arena_printf(&b->arena, "%d", by));
 }
 
-void batch_patch(struct batch *b, int key, struct str field, struct str name, struct str value)
+void batch_patch(struct batch *b, struct str key, struct str field, struct str name, struct str value)
 {
     op(b, "J", key);
     words_add(&b->args, field);
@@ -177,91 +166,94 @@ void batch_patch(struct batch *b, int key, struct str field, struct str name, st
     words_add(&b->args, value);
 }
 
-void batch_drop(struct batch *b, int key)
+void batch_drop(struct batch *b, struct str key)
 {
     op(b, "X", key);
 }
 
-void batch_ids(struct batch *b, int key)
+void batch_drop_missed(struct batch *b, struct str key)
+{
+    op(b, "Z", key);
+}
+
+void batch_ids(struct batch *b, struct str key)
 {
     op(b, "C", key);
 }
 
 /* --- parts --- */
 
-void batch_part_set(struct batch *b, uint64_t part, int key, struct str field, struct str value)
-{
-    int parts = key_parts(b);
+#define PARTS STR("parts")
 
+void batch_part_set(struct batch *b, uint64_t part, struct str key, struct str field, struct str value)
+{
     op(b, "F", key);
     words_add(&b->args, field);
     words_add(&b->args, value);
-    number(b, parts);
     words_add(&b->args, batch_id(b, part));
 }
 
 void batch_part_drop(struct batch *b, uint64_t part)
 {
-    op(b, "K", key_parts(b));
+    op(b, "K", PARTS);
     words_add(&b->args, batch_id(b, part));
 }
 
 void batch_parts_drop(struct batch *b)
 {
-    op(b, "L", key_parts(b));
+    op(b, "L", PARTS);
 }
 
-void batch_threads_drop(struct batch *b, int threads, const struct str *parents, int count)
+static void ids_add(struct batch *b, const struct str *ids, int count)
 {
-    int parts = key_parts(b);
-
-    op(b, "Y", threads);
-    number(b, parts);
     number(b, count);
     for (int i = 0; i < count; i++)
-        words_add(&b->args, parents[i]);
+        words_add(&b->args, ids[i]);
+}
+
+void batch_threads_drop(struct batch *b, struct str threads, const struct str *parents, int count)
+{
+    op(b, "Y", threads);
+    ids_add(b, parents, count);
+}
+
+void batch_channels_replace(struct batch *b, const struct str *channels, int channel_count, const struct str *threads,
+                            int thread_count)
+{
+    op(b, "G", batch_key(b, CACHE_CHANNELS));
+    ids_add(b, channels, channel_count);
+    ids_add(b, threads, thread_count);
 }
 
 /* --- messages --- */
 
-void batch_message(struct batch *b, const struct batch_channel *c, struct str id, struct str value, int cap, int ttl_s)
+void batch_message(struct batch *b, uint64_t channel, struct str id, struct str value, int cap, int ttl_s, bool renew)
 {
-    int parts = key_parts(b);
-
-    op(b, "M", c->messages);
-    number(b, c->order);
-    number(b, c->reactions);
-    number(b, parts);
-    words_add(&b->args, batch_id(b, c->id));
+    op(b, renew ? "M" : "m", batch_id(b, channel));
     words_add(&b->args, id);
     words_add(&b->args, value);
     number(b, cap);
     number(b, ttl_s);
 }
 
-void batch_message_update(struct batch *b, const struct batch_channel *c, struct str id, struct str value,
-                          struct str reactions)
+void batch_message_update(struct batch *b, uint64_t channel, struct str id, struct str value, struct str reactions)
 {
-    op(b, "U", c->messages);
-    number(b, c->reactions);
+    op(b, "U", batch_id(b, channel));
     words_add(&b->args, id);
     words_add(&b->args, value);
     words_add(&b->args, reactions.n > 0 ? reactions : STR(""));
 }
 
-void batch_message_del(struct batch *b, const struct batch_channel *c, struct str id)
+void batch_message_del(struct batch *b, uint64_t channel, struct str id)
 {
-    op(b, "R", c->messages);
-    number(b, c->order);
-    number(b, c->reactions);
+    op(b, "R", batch_id(b, channel));
     words_add(&b->args, id);
 }
 
-void batch_reaction(struct batch *b, const struct batch_channel *c, struct str id, struct str emoji, int by, bool me,
-                    bool burst, struct str colors)
+void batch_reaction(struct batch *b, uint64_t channel, struct str id, struct str emoji, int by, bool me, bool burst,
+                    struct str colors)
 {
-    op(b, "A", c->messages);
-    number(b, c->reactions);
+    op(b, "A", batch_id(b, channel));
     words_add(&b->args, id);
     words_add(&b->args, emoji);
     words_add(&b->args, by > 0 ? STR("1") : by < 0 ? STR("-1") : STR("0"));

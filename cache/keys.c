@@ -19,6 +19,11 @@ const char *cache_entity_name(enum cache_entity e)
     return entities[e].name;
 }
 
+const char *cache_entity_suffix(enum cache_entity e)
+{
+    return entities[e].suffix;
+}
+
 const char *cache_entity_always(enum cache_entity e)
 {
     return entities[e].always;
@@ -95,6 +100,11 @@ void cache_key_channel_guild(struct buf *out, uint64_t application, uint64_t cha
 void cache_key_guilds(struct buf *out, uint64_t application)
 {
     buf_addf(out, "gh:%llu:guilds", (unsigned long long)application);
+}
+
+void cache_key_schema(struct buf *out, uint64_t application)
+{
+    buf_addf(out, "gh:%llu:schema", (unsigned long long)application);
 }
 
 void cache_key_marker(struct buf *out, uint64_t application, unsigned shard, unsigned shard_count)

@@ -1,6 +1,8 @@
 /* Reading entities. Coroutine only. */
 #include "cache/reader.h"
 
+#include "platform/base/limits.h"
+#include "platform/base/map.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -50,27 +52,31 @@ int cache_get(const struct cache *c, enum cache_entity e, uint64_t guild_id, uin
     return hash_field(c, &key, id, out);
 }
 
-/* The guild's hash has a field for each member of the object, its value raw JSON. */
+/* The guild's hash has a field for each member of the object, its value raw JSON. Without its id it is what a full
+ * Redis left of it. */
 int cache_guild(const struct cache *c, uint64_t guild_id, struct buf *out)
 {
     struct buf BUF_AUTO key = BUF_INIT(256);
     struct redis_reply *r;
+    bool is_there = false;
 
     cache_key(&key, c->application, guild_id, CACHE_GUILDS);
     int error = ask(c, 2, (struct str[]){STR("HGETALL"), buf_str(&key)}, &r);
     if (error)
         return error;
     size_t count = redis_reply_count(r);
-    for (size_t i = 0; i + 1 < count; i += 2) {
+    for (size_t i = 0; i + 1 < count && !is_there; i += 2)
+        is_there = str_eq(redis_reply_str(redis_reply_at(r, i)), STR("id"));
+    for (size_t i = 0; i + 1 < count && is_there; i += 2) {
         buf_adds(out, i ? ",\"" : "{\"");
         buf_add_str(out, redis_reply_str(redis_reply_at(r, i)));
         buf_adds(out, "\":");
         buf_add_str(out, redis_reply_str(redis_reply_at(r, i + 1)));
     }
-    if (count)
+    if (is_there)
         buf_addc(out, '}');
     redis_reply_free(r);
-    return count ? 0 : -ENOENT;
+    return is_there ? 0 : -ENOENT;
 }
 
 int cache_guild_of(const struct cache *c, uint64_t channel_id, uint64_t *ret)
@@ -79,7 +85,11 @@ int cache_guild_of(const struct cache *c, uint64_t channel_id, uint64_t *ret)
 
     cache_key_channel_guild(&key, c->application, channel_id);
     int error = ask_text(c, 2, (struct str[]){STR("GET"), buf_str(&key)}, &id);
-    return error ? error : str_to_u64(buf_str(&id), ret) == 0 ? 0 : -ENOENT;
+    if (error)
+        return error;
+    const char *blank = memchr(id.data, ' ', id.len);
+    struct str guild = {id.data, blank ? (size_t)(blank - id.data) : id.len};
+    return str_to_u64(guild, ret) == 0 && *ret ? 0 : -ENOENT;
 }
 
 int cache_channel(const struct cache *c, uint64_t guild_id, uint64_t channel_id, struct buf *out)
@@ -104,10 +114,14 @@ int cache_member(const struct cache *c, uint64_t guild_id, uint64_t user_id, str
 
 int cache_user(const struct cache *c, uint64_t user_id, struct buf *out)
 {
-    struct buf BUF_AUTO key = BUF_INIT(256);
+    struct buf BUF_AUTO key = BUF_INIT(256), BUF_AUTO text = BUF_INIT(LIMIT_REDIS_PENDING_BYTES);
 
     cache_key(&key, c->application, user_id, CACHE_USERS);
-    return ask_text(c, 2, (struct str[]){STR("GET"), buf_str(&key)}, out);
+    int error = ask_text(c, 2, (struct str[]){STR("GET"), buf_str(&key)}, &text);
+    const char *json = error ? NULL : memchr(text.data, '{', text.len); /* before it: whose event wrote it */
+    if (json)
+        buf_add(out, json, text.len - (size_t)(json - text.data));
+    return error ? error : json ? 0 : -ENOENT;
 }
 
 int cache_thread_member(const struct cache *c, uint64_t guild_id, uint64_t thread_id, uint64_t user_id, struct buf *out)
@@ -120,22 +134,117 @@ int cache_thread_member(const struct cache *c, uint64_t guild_id, uint64_t threa
 
 /* --- lists --- */
 
-static int hash_values(const struct cache *c, const struct buf *key, struct buf *out)
+/* What a slice is read with; each element's place in the reply, and the id it belongs to. */
+struct list {
+    const char *command; /* HSCAN: field, value, ...; SSCAN: member, ... */
+    struct buf *key;
+    struct map *seen; /* NULL: an id may come twice */
+    unsigned count;
+};
+
+static bool is_news(const struct list *l, struct str id)
 {
+    static char mark;
+    uint64_t n = 0;
+
+    str_to_u64(id, &n);
+    if (!l->seen)
+        return true;
+    if (map_get(l->seen, n))
+        return false;
+    map_put(l->seen, n, &mark);
+    return true;
+}
+
+/* Elements, with commas between them, behind what `out` holds. */
+static void elements_add(struct list *l, const struct redis_reply *r, struct buf *out)
+{
+    size_t step = *l->command == 'H' ? 2 : 1;
+
+    for (size_t i = 0; i + step <= redis_reply_count(r); i += step) {
+        struct str id = redis_reply_str(redis_reply_at(r, i));
+        if (!is_news(l, id))
+            continue;
+        if (l->count++)
+            buf_addc(out, ',');
+        if (step == 1)
+            buf_addc(out, '"');
+        buf_add_str(out, step == 1 ? id : redis_reply_str(redis_reply_at(r, i + 1)));
+        if (step == 1)
+            buf_addc(out, '"');
+    }
+}
+
+static int elements_ask(const struct cache *c, struct list *l, uint64_t *cursor, struct buf *out)
+{
+    char at[24], count[16];
     struct redis_reply *r;
 
-    int error = ask(c, 2, (struct str[]){STR("HVALS"), buf_str(key)}, &r);
+    snprintf(at, sizeof(at), "%llu", (unsigned long long)*cursor);
+    snprintf(count, sizeof(count), "%d", LIMIT_CACHE_SLICE);
+    struct str words[] = {str_c(l->command), buf_str(l->key), str_c(at), STR("COUNT"), str_c(count)};
+    int error = ask(c, 5, words, &r);
     if (error)
         return error;
-    size_t count = redis_reply_count(r);
-    for (size_t i = 0; i < count; i++) {
-        buf_addc(out, i ? ',' : '[');
-        buf_add_str(out, redis_reply_str(redis_reply_at(r, i)));
-    }
-    if (count)
-        buf_addc(out, ']');
+    error =
+        redis_reply_count(r) == 2 && str_to_u64(redis_reply_str(redis_reply_at(r, 0)), cursor) == 0 ? 0 : -EHOSTDOWN;
+    if (!error)
+        elements_add(l, redis_reply_at(r, 1), out);
     redis_reply_free(r);
-    return count ? 0 : -ENOENT;
+    return error;
+}
+
+static int slice(const struct cache *c, const char *command, struct buf *key, uint64_t *cursor, struct buf *out)
+{
+    struct list l = {.command = command, .key = key};
+
+    buf_addc(out, '[');
+    int error = elements_ask(c, &l, cursor, out);
+    buf_addc(out, ']');
+    return error;
+}
+
+static int whole(const struct cache *c, const char *command, struct buf *key, struct buf *out)
+{
+    struct map seen = {0};
+    struct list l = {.command = command, .key = key, .seen = &seen};
+    uint64_t cursor = 0;
+    int error;
+
+    buf_addc(out, '[');
+    do {
+        error = elements_ask(c, &l, &cursor, out);
+        if (!error && l.count > LIMIT_CACHE_LIST)
+            error = -E2BIG;
+    } while (!error && cursor != 0);
+    buf_addc(out, ']');
+    map_done(&seen);
+    return error ? error : l.count ? 0 : -ENOENT;
+}
+
+int cache_list_slice(const struct cache *c, enum cache_entity e, uint64_t guild_id, uint64_t *cursor, struct buf *out)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256);
+
+    cache_key(&key, c->application, guild_id, e);
+    return slice(c, "HSCAN", &key, cursor, out);
+}
+
+int cache_thread_members_slice(const struct cache *c, uint64_t guild_id, uint64_t thread_id, uint64_t *cursor,
+                               struct buf *out)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256);
+
+    cache_key_part(&key, c->application, guild_id, CACHE_THREAD_MEMBERS, thread_id);
+    return slice(c, "HSCAN", &key, cursor, out);
+}
+
+int cache_guilds_slice(const struct cache *c, uint64_t *cursor, struct buf *out)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256);
+
+    cache_key_guilds(&key, c->application);
+    return slice(c, "SSCAN", &key, cursor, out);
 }
 
 int cache_list(const struct cache *c, enum cache_entity e, uint64_t guild_id, struct buf *out)
@@ -143,7 +252,7 @@ int cache_list(const struct cache *c, enum cache_entity e, uint64_t guild_id, st
     struct buf BUF_AUTO key = BUF_INIT(256);
 
     cache_key(&key, c->application, guild_id, e);
-    return hash_values(c, &key, out);
+    return whole(c, "HSCAN", &key, out);
 }
 
 int cache_channels(const struct cache *c, uint64_t guild_id, struct buf *out)
@@ -161,28 +270,15 @@ int cache_thread_members(const struct cache *c, uint64_t guild_id, uint64_t thre
     struct buf BUF_AUTO key = BUF_INIT(256);
 
     cache_key_part(&key, c->application, guild_id, CACHE_THREAD_MEMBERS, thread_id);
-    return hash_values(c, &key, out);
+    return whole(c, "HSCAN", &key, out);
 }
 
 int cache_guilds(const struct cache *c, struct buf *out)
 {
     struct buf BUF_AUTO key = BUF_INIT(256);
-    struct redis_reply *r;
 
     cache_key_guilds(&key, c->application);
-    int error = ask(c, 2, (struct str[]){STR("SMEMBERS"), buf_str(&key)}, &r);
-    if (error)
-        return error;
-    size_t count = redis_reply_count(r);
-    for (size_t i = 0; i < count; i++) {
-        buf_adds(out, i ? ",\"" : "[\"");
-        buf_add_str(out, redis_reply_str(redis_reply_at(r, i)));
-        buf_addc(out, '"');
-    }
-    if (count)
-        buf_addc(out, ']');
-    redis_reply_free(r);
-    return count ? 0 : -ENOENT;
+    return whole(c, "SSCAN", &key, out);
 }
 
 /* --- messages: their reactions stand beside them --- */

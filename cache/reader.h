@@ -12,7 +12,16 @@ struct cache {
 
 /* One of a guild's roles, members, emojis, ...: every entity that has one key for each guild. */
 int cache_get(const struct cache *c, enum cache_entity e, uint64_t guild_id, uint64_t id, struct buf *out);
-/* All of them, an array in no order; -ENOENT where there are none. */
+/* Some of them, an array in no order, perhaps an empty one: about LIMIT_CACHE_SLICE each time. *cursor is 0 before the
+ * first slice, and again after the last. One that is there all the while comes at least once; twice only where Redis
+ * resizes the hash meanwhile. */
+int cache_list_slice(const struct cache *c, enum cache_entity e, uint64_t guild_id, uint64_t *cursor, struct buf *out);
+int cache_thread_members_slice(const struct cache *c, uint64_t guild_id, uint64_t thread_id, uint64_t *cursor,
+                               struct buf *out);
+/* The ids of all guilds, as strings. */
+int cache_guilds_slice(const struct cache *c, uint64_t *cursor, struct buf *out);
+
+/* All of them, each once, read slice by slice. -ENOENT where there are none, -E2BIG over LIMIT_CACHE_LIST. */
 int cache_list(const struct cache *c, enum cache_entity e, uint64_t guild_id, struct buf *out);
 
 int cache_guild(const struct cache *c, uint64_t guild_id, struct buf *out);

@@ -5,6 +5,7 @@
 #include "platform/base/limits.h"
 #include "platform/base/mem.h"
 #include "platform/protocol/envelope.h"
+#include <stdlib.h>
 
 struct ready {
     struct cache_writer *w;
@@ -26,12 +27,16 @@ static int guild_note(struct str value, void *arg)
     return 0;
 }
 
+static int id_compare(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
 static bool is_there(const struct ready *r, uint64_t guild)
 {
-    for (size_t i = 0; i < r->count; i++)
-        if (r->guilds[i] == guild)
-            return true;
-    return false;
+    return bsearch(&guild, r->guilds, r->count, sizeof(*r->guilds), id_compare) != NULL;
 }
 
 static void leave(struct ready *r, uint64_t guild)
@@ -40,19 +45,38 @@ static void leave(struct ready *r, uint64_t guild)
 
     batch_begin(&r->w->batch, guild, r->at.epoch, r->at.generation, r->at.seq);
     apply_guild_delete(&c);
-    apply_send(&c, NULL, NULL);
+    apply_send(&c);
+}
+
+static void on_guilds(int error, const struct redis_reply *reply, void *arg);
+
+static void guilds_ask(struct ready *r, struct str cursor)
+{
+    struct buf BUF_AUTO key = BUF_INIT(256), count = BUF_INIT(64);
+
+    cache_key_guilds(&key, r->w->o.application);
+    buf_add_u64(&count, LIMIT_CACHE_SLICE);
+    r->w->pending++;
+    redis_command(r->w->o.redis, 5, (struct str[]){STR("SSCAN"), buf_str(&key), cursor, STR("COUNT"), buf_str(&count)},
+                  LIMIT_CACHE_TIMEOUT_MS, on_guilds, r);
 }
 
 static void on_guilds(int error, const struct redis_reply *reply, void *arg)
 {
     struct ready *r = arg;
+    bool good = !error && redis_reply_count(reply) == 2;
+    const struct redis_reply *guilds = good ? redis_reply_at(reply, 1) : NULL;
     uint64_t guild;
 
     r->w->pending--;
-    for (size_t i = 0; !error && i < redis_reply_count(reply); i++)
-        if (str_to_u64(redis_reply_str(redis_reply_at(reply, i)), &guild) == 0 &&
+    for (size_t i = 0; good && i < redis_reply_count(guilds); i++)
+        if (str_to_u64(redis_reply_str(redis_reply_at(guilds, i)), &guild) == 0 &&
             (guild >> 22) % r->shards == r->shard && !is_there(r, guild))
             leave(r, guild);
+    if (good && !str_eq(redis_reply_str(redis_reply_at(reply, 0)), STR("0"))) {
+        guilds_ask(r, redis_reply_str(redis_reply_at(reply, 0)));
+        return;
+    }
     mem_free(r->guilds);
     mem_free(r);
 }
@@ -69,7 +93,6 @@ static int number_take(struct str value, void *arg)
 
 void apply_ready_compare(struct call *c)
 {
-    struct buf BUF_AUTO key = BUF_INIT(256);
     uint64_t shard[2] = {0, 1};
 
     if (c->f.guilds.n == 0)
@@ -78,8 +101,6 @@ void apply_ready_compare(struct call *c)
     struct ready *r = MEM_NEW(struct ready);
     *r = (struct ready){.w = c->w, .at = *c->at, .shard = shard[0], .shards = shard[1] ? shard[1] : 1};
     json_elements_scan(c->f.guilds, guild_note, r);
-    cache_key_guilds(&key, c->w->o.application);
-    c->w->pending++;
-    redis_command(c->w->o.redis, 2, (struct str[]){STR("SMEMBERS"), buf_str(&key)}, LIMIT_CACHE_TIMEOUT_MS, on_guilds,
-                  r);
+    qsort(r->guilds, r->count, sizeof(*r->guilds), id_compare);
+    guilds_ask(r, STR("0"));
 }

@@ -1,5 +1,5 @@
-/* The guarded script. Numbers stay exact: epochs are milliseconds, generations below 2^53. Keys of channels and threads
- * that are dropped with their guild are found in its list of parts: they are in the same slot, though not declared. */
+/* The guarded script. Places are decimal numbers of 16 digits each, compared as text. Only the version is declared as a
+ * key: all others begin with its hash tag's head, and are in the same slot. */
 #include "cache/script.h"
 
 /* JSON is patched as text: Lua's cjson cannot tell an empty array from an empty object. `"name":` with a comma or a
@@ -52,7 +52,7 @@
     "local function reaction(k, id, emoji, by, me, burst, colors)\n"                                                   \
     "  local ok, e = pcall(cjson.decode, emoji)\n"                                                                     \
     "  if not ok or type(e) ~= 'table' then return end\n"                                                              \
-    "  local ok2, list = pcall(cjson.decode, redis.call('HGET', k, id) or '[]')\n"                                     \
+    "  local ok2, list = pcall(cjson.decode, call('HGET', k, id) or '[]')\n"                                           \
     "  if not ok2 then list = {} end\n"                                                                                \
     "  local out, found = {}, false\n"                                                                                 \
     "  local function keep(r) if r.burst + r.normal > 0 then out[#out + 1] = reaction_text(r) end end\n"               \
@@ -72,140 +72,224 @@
     "    end\n"                                                                                                        \
     "  end\n"                                                                                                          \
     "  if not found and by > 0 then change({emoji = e, burst = 0, normal = 0}) end\n"                                  \
-    "  if #out == 0 then redis.call('HDEL', k, id)\n"                                                                  \
-    "  else redis.call('HSET', k, id, '[' .. table.concat(out, ',') .. ']') end\n"                                     \
+    "  if #out == 0 then call('HDEL', k, id)\n"                                                                        \
+    "  else call('HSET', k, id, '[' .. table.concat(out, ',') .. ']') end\n"                                           \
     "end\n"
 
+/* A channel's or thread's own keys. What never had an expiry or outlived it is looked for at random, two at a time,
+ * whenever one is added: so the list stays about as long as there are parts that hold something. */
 #define PARTS                                                                                                          \
     "local kinds = {'messages:', 'order:', 'reactions:', 'thread_members:'}\n"                                         \
-    "local function part_drop(parts, part)\n"                                                                          \
-    "  for _, kind in ipairs(kinds) do redis.call('UNLINK', head .. kind .. part) end\n"                               \
-    "  redis.call('SREM', parts, part)\n"                                                                              \
+    "local function part_keys(part)\n"                                                                                 \
+    "  local keys = {}\n"                                                                                              \
+    "  for at, kind in ipairs(kinds) do keys[at] = head .. kind .. part end\n"                                         \
+    "  return keys\n"                                                                                                  \
     "end\n"                                                                                                            \
-    "local function threads_drop(k, parts, parents)\n"                                                                 \
-    "  local all = redis.call('HGETALL', k)\n"                                                                         \
-    "  for j = 1, #all, 2 do\n"                                                                                        \
-    "    local parent = string.match(all[j + 1], '\"parent_id\":\"?(%d+)')\n"                                          \
-    "    if not parents or (parent and parents[parent]) then\n"                                                        \
-    "      redis.call('HDEL', k, all[j])\n"                                                                            \
-    "      redis.call('UNLINK', head .. 'thread_members:' .. all[j])\n"                                                \
-    "    end\n"                                                                                                        \
+    "local function part_drop(part)\n"                                                                                 \
+    "  call('UNLINK', unpack(part_keys(part)))\n"                                                                      \
+    "  call('SREM', head .. 'parts', part)\n"                                                                          \
+    "end\n"
+
+#define ADD                                                                                                            \
+    "local function part_add(part)\n"                                                                                  \
+    "  if call('SADD', head .. 'parts', part) == 0 then return end\n"                                                  \
+    "  for _, other in ipairs(call('SRANDMEMBER', head .. 'parts', 2)) do\n"                                           \
+    "    if other ~= part and call('EXISTS', unpack(part_keys(other))) == 0 then call('SREM', head .. 'parts', "       \
+    "other) end\n"                                                                                                     \
     "  end\n"                                                                                                          \
     "end\n"
 
+/* With a full Redis, what can take no memory is not written: the old state of it goes instead, because absent is better
+ * than old. A script's first write must not be one that takes memory, then the rest is let through. */
 #define GUARD                                                                                                          \
-    "local v = redis.call('HMGET', KEYS[1], 'e', 'g', 's')\n"                                                          \
-    "local e, g, s = tonumber(v[1] or 0), tonumber(v[2] or 0), tonumber(v[3] or 0)\n"                                  \
-    "local E, G, S = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"                                        \
-    "if E < e then return -1 end\n"                                                                                    \
-    "if G < g or (G == g and S <= s) then\n"                                                                           \
-    "  if E > e then redis.call('HSET', KEYS[1], 'e', ARGV[1]) end\n"                                                  \
-    "  return 0\n"                                                                                                     \
+    "local call, head, E, place = redis.call, ARGV[4], ARGV[1], ARGV[2]\n"                                             \
+    "local v = call('GET', KEYS[1])\n"                                                                                 \
+    "local fresh = true\n"                                                                                             \
+    "if v then\n"                                                                                                      \
+    "  local e = string.sub(v, 1, 16)\n"                                                                               \
+    "  if E < e then return -1 end\n"                                                                                  \
+    "  if place <= string.sub(v, 17) then\n"                                                                           \
+    "    if E > e then redis.pcall('SET', KEYS[1], E .. string.sub(v, 17), 'KEEPTTL') end\n"                           \
+    "    return 0\n"                                                                                                   \
+    "  end\n"                                                                                                          \
+    "  fresh = string.sub(place, 1, 16) ~= string.sub(v, 17, 32)\n"                                                    \
+    "end\n"                                                                                                            \
+    "local keep, done, said = ARGV[3], 1, nil\n"                                                                       \
+    "if keep == '' then said = redis.pcall('SET', KEYS[1], E .. place, 'KEEPTTL')\n"                                   \
+    "elseif keep == '0' then said = redis.pcall('SET', KEYS[1], E .. place)\n"                                         \
+    "else said = redis.pcall('SET', KEYS[1], E .. place, 'EX', keep) end\n"                                            \
+    "if said.err then\n"                                                                                               \
+    "  if not string.find(said.err, 'OOM', 1, true) then return said end\n"                                            \
+    "  done = 2\n"                                                                                                     \
+    "  redis.call('DEL', head .. 'none')\n"                                                                            \
+    "  redis.call('SET', KEYS[1], E .. place, 'KEEPTTL')\n"                                                            \
+    "  call = function(command, key, ...)\n"                                                                           \
+    "    if command == 'HSET' then\n"                                                                                  \
+    "      local words = {...}\n"                                                                                      \
+    "      for at = 1, #words, 2 do redis.call('HDEL', key, words[at]) end\n"                                          \
+    "      return 1\n"                                                                                                 \
+    "    elseif command == 'HINCRBY' then\n"                                                                           \
+    "      return redis.call('HDEL', key, (...))\n"                                                                    \
+    "    elseif command == 'RPUSH' or command == 'SADD' then\n"                                                        \
+    "      return 0\n"                                                                                                 \
+    "    end\n"                                                                                                        \
+    "    return redis.call(command, key, ...)\n"                                                                       \
+    "  end\n"                                                                                                          \
     "end\n"
 
-/* The most frequent first; functions are made only where they are called. A channel's expiry is set anew when a
- * sixteenth of it is over, not with each message. */
-#define OPERATIONS                                                                                                     \
-    "local head, answer, i, n = ARGV[5], nil, 6, #ARGV\n"                                                              \
+/* The most frequent first; functions are made only where they are called. */
+#define MESSAGES                                                                                                       \
+    "local answer, i, n = nil, 5, #ARGV\n"                                                                             \
     "while i <= n do\n"                                                                                                \
-    "  local op, k = ARGV[i], KEYS[tonumber(ARGV[i + 1])]\n"                                                           \
-    "  if op == 'S' then\n"                                                                                            \
-    "    local last = i + 2 + 2 * tonumber(ARGV[i + 2])\n"                                                             \
-    "    for from = i + 3, last, 1000 do\n"                                                                            \
-    "      redis.call('HSET', k, unpack(ARGV, from, math.min(from + 999, last)))\n"                                    \
-    "    end\n"                                                                                                        \
-    "    i = last + 1\n"                                                                                               \
-    "  elseif op == 'M' then\n"                                                                                        \
-    "    local o, r, id = KEYS[tonumber(ARGV[i + 2])], KEYS[tonumber(ARGV[i + 3])], ARGV[i + 6]\n"                     \
-    "    if redis.call('HSET', k, id, ARGV[i + 7]) == 1 then\n"                                                        \
-    "      local count = redis.call('RPUSH', o, id)\n"                                                                 \
-    "      for _ = 1, count - tonumber(ARGV[i + 8]) do\n"                                                              \
-    "        local old = redis.call('LPOP', o)\n"                                                                      \
-    "        redis.call('HDEL', k, old)\n"                                                                             \
-    "        redis.call('HDEL', r, old)\n"                                                                             \
+    "  local op, k = ARGV[i], head .. ARGV[i + 1]\n"                                                                   \
+    "  if op == 'M' or op == 'm' then\n"                                                                               \
+    "    local channel, id = ARGV[i + 1], ARGV[i + 2]\n"                                                               \
+    "    local o, count = head .. 'order:' .. channel, 0\n"                                                            \
+    "    k = head .. 'messages:' .. channel\n"                                                                         \
+    "    if call('HSET', k, id, ARGV[i + 3]) == 1 then\n"                                                              \
+    "      count = call('RPUSH', o, id)\n"                                                                             \
+    "      local over = count - ARGV[i + 4]\n"                                                                         \
+    "      if over > 0 then\n"                                                                                         \
+    "        local old = call('LPOP', o, over)\n"                                                                      \
+    "        call('HDEL', k, unpack(old))\n"                                                                           \
+    "        call('HDEL', head .. 'reactions:' .. channel, unpack(old))\n"                                             \
     "      end\n"                                                                                                      \
-    "      if count == 1 then redis.call('SADD', KEYS[tonumber(ARGV[i + 4])], ARGV[i + 5]) end\n"                      \
     "    end\n"                                                                                                        \
-    "    if redis.call('TTL', k) < tonumber(ARGV[i + 9]) * 15 / 16 then\n"                                             \
-    "      redis.call('EXPIRE', k, ARGV[i + 9])\n"                                                                     \
-    "      redis.call('EXPIRE', o, ARGV[i + 9])\n"                                                                     \
-    "      redis.call('EXPIRE', r, ARGV[i + 9])\n"                                                                     \
+    "    if op == 'M' or count == 1 then\n"                                                                            \
+    "      call('EXPIRE', k, ARGV[i + 5])\n"                                                                           \
+    "      call('EXPIRE', o, ARGV[i + 5])\n"                                                                           \
+    "      call('EXPIRE', head .. 'reactions:' .. channel, ARGV[i + 5])\n"                                             \
+    "      " PARTS " " ADD " part_add(channel)\n"                                                                      \
     "    end\n"                                                                                                        \
-    "    i = i + 10\n"                                                                                                 \
+    "    i = i + 6\n"                                                                                                  \
+    "  elseif op == 'S' then\n"                                                                                        \
+    "    local last = i + 2 + 2 * ARGV[i + 2]\n"                                                                       \
+    "    for from = i + 3, last, 1000 do\n"                                                                            \
+    "      call('HSET', k, unpack(ARGV, from, math.min(from + 999, last)))\n"                                          \
+    "    end\n"                                                                                                        \
+    "    i = last + 1\n"
+
+#define HASHES                                                                                                         \
     "  elseif op == 'P' then\n"                                                                                        \
-    "    if redis.call('HEXISTS', k, ARGV[i + 2]) == 1 then redis.call('HSET', k, ARGV[i + 3], ARGV[i + 4]) end\n"     \
+    "    if call('HEXISTS', k, ARGV[i + 2]) == 1 then call('HSET', k, ARGV[i + 3], ARGV[i + 4]) end\n"                 \
     "    i = i + 5\n"                                                                                                  \
     "  elseif op == 'D' then\n"                                                                                        \
-    "    redis.call('HDEL', k, ARGV[i + 2])\n"                                                                         \
+    "    call('HDEL', k, ARGV[i + 2])\n"                                                                               \
     "    i = i + 3\n"                                                                                                  \
     "  elseif op == 'N' then\n"                                                                                        \
-    "    if redis.call('HEXISTS', k, ARGV[i + 2]) == 1 then redis.call('HINCRBY', k, ARGV[i + 2], ARGV[i + 3]) end\n"  \
+    "    if call('HEXISTS', k, ARGV[i + 2]) == 1 then call('HINCRBY', k, ARGV[i + 2], ARGV[i + 3]) end\n"              \
     "    i = i + 4\n"                                                                                                  \
     "  elseif op == 'I' then\n"                                                                                        \
-    "    local h = KEYS[tonumber(ARGV[i + 4])]\n"                                                                      \
-    "    if redis.call('HSET', k, ARGV[i + 2], ARGV[i + 3]) == 1 and redis.call('HEXISTS', h, ARGV[i + 5]) == 1 "      \
-    "then\n"                                                                                                           \
-    "      redis.call('HINCRBY', h, ARGV[i + 5], ARGV[i + 6])\n"                                                       \
+    "    local h = head .. ARGV[i + 4]\n"                                                                              \
+    "    if call('HSET', k, ARGV[i + 2], ARGV[i + 3]) == 1 and call('HEXISTS', h, ARGV[i + 5]) == 1 then\n"            \
+    "      call('HINCRBY', h, ARGV[i + 5], ARGV[i + 6])\n"                                                             \
     "    end\n"                                                                                                        \
     "    i = i + 7\n"                                                                                                  \
-    "  elseif op == 'J' then\n" PATCH "    local text = redis.call('HGET', k, ARGV[i + 2])\n"                          \
-    "    if text then redis.call('HSET', k, ARGV[i + 2], patch(text, ARGV[i + 3], ARGV[i + 4])) end\n"                 \
+    "  elseif op == 'J' then\n"                                                                                        \
+    "    " PATCH "\n"                                                                                                  \
+    "    local text = call('HGET', k, ARGV[i + 2])\n"                                                                  \
+    "    if text then call('HSET', k, ARGV[i + 2], patch(text, ARGV[i + 3], ARGV[i + 4])) end\n"                       \
     "    i = i + 5\n"                                                                                                  \
-    "  elseif op == 'U' then\n"                                                                                        \
-    "    local r, id = KEYS[tonumber(ARGV[i + 2])], ARGV[i + 3]\n"                                                     \
-    "    if redis.call('HEXISTS', k, id) == 1 then\n"                                                                  \
-    "      redis.call('HSET', k, id, ARGV[i + 4])\n"                                                                   \
-    "      if ARGV[i + 5] == '[]' then redis.call('HDEL', r, id)\n"                                                    \
-    "      elseif ARGV[i + 5] ~= '' then\n"                                                                            \
-    "        redis.call('HSET', r, id, ARGV[i + 5])\n"                                                                 \
-    "        redis.call('EXPIRE', r, redis.call('TTL', k))\n"                                                          \
-    "      end\n"                                                                                                      \
-    "    end\n"                                                                                                        \
-    "    i = i + 6\n"                                                                                                  \
-    "  elseif op == 'R' then\n"                                                                                        \
-    "    redis.call('HDEL', k, ARGV[i + 4])\n"                                                                         \
-    "    redis.call('LREM', KEYS[tonumber(ARGV[i + 2])], -1, ARGV[i + 4])\n"                                           \
-    "    redis.call('HDEL', KEYS[tonumber(ARGV[i + 3])], ARGV[i + 4])\n"                                               \
-    "    i = i + 5\n"                                                                                                  \
-    "  elseif op == 'A' then\n" REACTIONS "    local r, id, colors = KEYS[tonumber(ARGV[i + 2])], ARGV[i + 3], nil\n"  \
-    "    if redis.call('HEXISTS', k, id) == 1 then\n"                                                                  \
-    "      if ARGV[i + 8] ~= '' then\n"                                                                                \
-    "        local ok, read = pcall(cjson.decode, ARGV[i + 8])\n"                                                      \
-    "        colors = ok and type(read) == 'table' and read or nil\n"                                                  \
-    "      end\n"                                                                                                      \
-    "      reaction(r, id, ARGV[i + 4], tonumber(ARGV[i + 5]), ARGV[i + 6] == '1', ARGV[i + 7] == '1', colors)\n"      \
-    "      redis.call('EXPIRE', r, redis.call('TTL', k))\n"                                                            \
-    "    end\n"                                                                                                        \
-    "    i = i + 9\n"                                                                                                  \
     "  elseif op == 'X' then\n"                                                                                        \
-    "    redis.call('UNLINK', k)\n"                                                                                    \
+    "    call('UNLINK', k)\n"                                                                                          \
+    "    i = i + 2\n"                                                                                                  \
+    "  elseif op == 'Z' then\n"                                                                                        \
+    "    if fresh then call('UNLINK', k) end\n"                                                                        \
     "    i = i + 2\n"                                                                                                  \
     "  elseif op == 'F' then\n"                                                                                        \
-    "    if redis.call('HSET', k, ARGV[i + 2], ARGV[i + 3]) == 1 then\n"                                               \
-    "      redis.call('SADD', KEYS[tonumber(ARGV[i + 4])], ARGV[i + 5])\n"                                             \
+    "    if call('HSET', k, ARGV[i + 2], ARGV[i + 3]) == 1 then " PARTS " " ADD " part_add(ARGV[i + 4]) end\n"         \
+    "    i = i + 5\n"
+
+#define CHANGES                                                                                                        \
+    "  elseif op == 'U' then\n"                                                                                        \
+    "    local m, r, id = head .. 'messages:' .. ARGV[i + 1], head .. 'reactions:' .. ARGV[i + 1], ARGV[i + 2]\n"      \
+    "    if call('HEXISTS', m, id) == 1 then\n"                                                                        \
+    "      call('HSET', m, id, ARGV[i + 3])\n"                                                                         \
+    "      if ARGV[i + 4] == '[]' then call('HDEL', r, id)\n"                                                          \
+    "      elseif ARGV[i + 4] ~= '' then\n"                                                                            \
+    "        call('HSET', r, id, ARGV[i + 4])\n"                                                                       \
+    "        call('EXPIRE', r, call('TTL', m))\n"                                                                      \
+    "      end\n"                                                                                                      \
     "    end\n"                                                                                                        \
-    "    i = i + 6\n"                                                                                                  \
-    "  elseif op == 'K' then\n" PARTS "    part_drop(k, ARGV[i + 2])\n"                                                \
+    "    i = i + 5\n"                                                                                                  \
+    "  elseif op == 'R' then\n"                                                                                        \
+    "    call('HDEL', head .. 'messages:' .. ARGV[i + 1], ARGV[i + 2])\n"                                              \
+    "    call('LREM', head .. 'order:' .. ARGV[i + 1], -1, ARGV[i + 2])\n"                                             \
+    "    call('HDEL', head .. 'reactions:' .. ARGV[i + 1], ARGV[i + 2])\n"                                             \
     "    i = i + 3\n"                                                                                                  \
-    "  elseif op == 'L' then\n" PARTS                                                                                  \
-    "    for _, part in ipairs(redis.call('SMEMBERS', k)) do part_drop(k, part) end\n"                                 \
+    "  elseif op == 'A' then\n"                                                                                        \
+    "    " REACTIONS "\n"                                                                                              \
+    "    local m, r, id, colors = head .. 'messages:' .. ARGV[i + 1], head .. 'reactions:' .. ARGV[i + 1], ARGV[i + "  \
+    "2], nil\n"                                                                                                        \
+    "    if call('HEXISTS', m, id) == 1 then\n"                                                                        \
+    "      if ARGV[i + 7] ~= '' then\n"                                                                                \
+    "        local ok, read = pcall(cjson.decode, ARGV[i + 7])\n"                                                      \
+    "        colors = ok and type(read) == 'table' and read or nil\n"                                                  \
+    "      end\n"                                                                                                      \
+    "      reaction(r, id, ARGV[i + 3], tonumber(ARGV[i + 4]), ARGV[i + 5] == '1', ARGV[i + 6] == '1', colors)\n"      \
+    "      call('EXPIRE', r, call('TTL', m))\n"                                                                        \
+    "      if done == 2 then call('HDEL', m, id) end\n"                                                                \
+    "    end\n"                                                                                                        \
+    "    i = i + 8\n"
+
+#define PARTED                                                                                                         \
+    "  elseif op == 'K' then\n"                                                                                        \
+    "    " PARTS "\n"                                                                                                  \
+    "    part_drop(ARGV[i + 2])\n"                                                                                     \
+    "    i = i + 3\n"                                                                                                  \
+    "  elseif op == 'L' then\n"                                                                                        \
+    "    " PARTS "\n"                                                                                                  \
+    "    for _, part in ipairs(call('SMEMBERS', k)) do part_drop(part) end\n"                                          \
     "    i = i + 2\n"                                                                                                  \
-    "  elseif op == 'Y' then\n" PARTS "    local count, parents = tonumber(ARGV[i + 3]), nil\n"                        \
-    "    for j = 1, count do parents = parents or {}; parents[ARGV[i + 3 + j]] = true end\n"                           \
-    "    threads_drop(k, KEYS[tonumber(ARGV[i + 2])], parents)\n"                                                      \
-    "    i = i + 4 + count\n"                                                                                          \
+    "  elseif op == 'Y' then\n"                                                                                        \
+    "    local count, parents = tonumber(ARGV[i + 2]), nil\n"                                                          \
+    "    for j = 1, count do parents = parents or {}; parents[ARGV[i + 2 + j]] = true end\n"                           \
+    "    local all = call('HGETALL', k)\n"                                                                             \
+    "    for j = 1, #all, 2 do\n"                                                                                      \
+    "      local parent = string.match(all[j + 1], '\"parent_id\":\"?(%d+)')\n"                                        \
+    "      if not parents or (parent and parents[parent]) then\n"                                                      \
+    "        call('HDEL', k, all[j])\n"                                                                                \
+    "        call('UNLINK', head .. 'thread_members:' .. all[j])\n"                                                    \
+    "      end\n"                                                                                                      \
+    "    end\n"                                                                                                        \
+    "    i = i + 3 + count\n"                                                                                          \
+    "  elseif op == 'G' then\n"                                                                                        \
+    "    " PARTS "\n"                                                                                                  \
+    "    local function named(at)\n"                                                                                   \
+    "      local set, last = {}, at + ARGV[at]\n"                                                                      \
+    "      for j = at + 1, last do set[ARGV[j]] = true end\n"                                                          \
+    "      return set, last + 1\n"                                                                                     \
+    "    end\n"                                                                                                        \
+    "    local channels, threads, hash = nil, nil, head .. 'threads'\n"                                                \
+    "    channels, i = named(i + 2)\n"                                                                                 \
+    "    threads, i = named(i)\n"                                                                                      \
+    "    answer = answer or {done}\n"                                                                                  \
+    "    for _, id in ipairs(call('HKEYS', k)) do\n"                                                                   \
+    "      if not channels[id] then\n"                                                                                 \
+    "        part_drop(id)\n"                                                                                          \
+    "        answer[#answer + 1] = id\n"                                                                               \
+    "      end\n"                                                                                                      \
+    "    end\n"                                                                                                        \
+    "    local all = call('HGETALL', hash)\n"                                                                          \
+    "    for j = 1, #all, 2 do\n"                                                                                      \
+    "      local id, parent = all[j], string.match(all[j + 1], '\"parent_id\":\"?(%d+)')\n"                            \
+    "      if fresh or not threads[id] then call('UNLINK', head .. 'thread_members:' .. id) end\n"                     \
+    "      if not threads[id] and parent and not channels[parent] then\n"                                              \
+    "        part_drop(id)\n"                                                                                          \
+    "        answer[#answer + 1] = id\n"                                                                               \
+    "      end\n"                                                                                                      \
+    "    end\n"                                                                                                        \
+    "    call('UNLINK', k, hash)\n"                                                                                    \
     "  else\n"                                                                                                         \
-    "    answer = answer or {1}\n"                                                                                     \
-    "    for _, id in ipairs(redis.call('HKEYS', k)) do answer[#answer + 1] = id end\n"                                \
+    "    answer = answer or {done}\n"                                                                                  \
+    "    for _, id in ipairs(call('HKEYS', k)) do answer[#answer + 1] = id end\n"                                      \
     "    i = i + 2\n"                                                                                                  \
     "  end\n"                                                                                                          \
     "end\n"                                                                                                            \
-    "redis.call('HSET', KEYS[1], 'e', ARGV[1], 'g', ARGV[2], 's', ARGV[3])\n"                                          \
-    "if ARGV[4] == '0' then redis.call('PERSIST', KEYS[1])\n"                                                          \
-    "elseif ARGV[4] ~= '' then\n"                                                                                      \
-    "  redis.call('EXPIRE', KEYS[1], ARGV[4])\n"                                                                       \
-    "  redis.call('EXPIRE', head .. 'parts', ARGV[4])\n"                                                               \
-    "end\n"                                                                                                            \
-    "return answer or 1\n"
+    "if keep ~= '' and keep ~= '0' then\n"                                                                             \
+    "  call('EXPIRE', head .. 'parts', keep)\n"                                                                        \
+    "  if done == 2 then call('EXPIRE', KEYS[1], keep) end\n"                                                          \
+    "elseif keep == '0' and done == 2 then call('PERSIST', KEYS[1]) end\n"                                             \
+    "return answer or done\n"
 
-const char *const cache_guarded_script = GUARD OPERATIONS;
+const char *const cache_guarded_script = GUARD MESSAGES HASHES CHANGES PARTED;

@@ -16,8 +16,10 @@
  * release; modes: take, hold, quit, and claim, where instead slot and epoch of all that is held follow.
  * Answers the member's target, then slot, epoch, 1 where it is to be given up, for each slot held; or -1 alone, nothing
  * done: the member holds slots and is not known, as after a Redis that forgot everything, and should claim them. Then,
- * and in each new run of the server, nobody takes what seems free until all have had the time to claim. */
+ * and in each new run of the server, nobody takes what seems free until all have had the time to claim. It
+ * begins with a write that takes no memory: then a Redis that is full takes the others, too. */
 static const char *const share_script =
+    "redis.call('PEXPIRE', KEYS[1], 604800000)\n"
     "local t = redis.call('TIME')\n"
     "local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)\n"
     "local me, ttl, n, cap, mode = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]\n"

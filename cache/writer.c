@@ -3,6 +3,7 @@
 #include "cache/writer.h"
 
 #include "cache/apply.h"
+#include "platform/base/clock.h"
 #include "platform/base/limits.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -178,33 +179,144 @@ void apply_del_one(struct call *c, enum cache_entity e, uint64_t id)
         batch_del(b, batch_key(b, e), batch_id(b, id));
 }
 
-/* --- beside the script: plain commands --- */
+/* --- commands under way --- */
+
+METRIC_DEFINE(metric_full, METRIC_COUNTER, "guildhall_cache_full_total",
+              "Events that removed what they change, because Redis was full");
+
+#define FULL_SAY_MS 10000
+
+static struct waiting *waiting_of(struct call *c)
+{
+    if (!c->waiting) {
+        c->waiting = MEM_NEW(struct waiting);
+        *c->waiting = (struct waiting){.w = c->w,
+                                       .at = *c->at,
+                                       .guild = c->guild,
+                                       .tag = c->w->batch.tag,
+                                       .parts = {apply_id_of(c->f.channel_id), apply_id_of(c->f.id)}};
+    }
+    c->waiting->left++;
+    c->w->pending++;
+    return c->waiting;
+}
+
+/* Errors that pass by themselves. */
+static bool is_passing(struct str error)
+{
+    static const char *const words[] = {"OOM",      "LOADING",     "READONLY",   "MISCONF", "BUSY",
+                                        "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOSCRIPT"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (str_starts(error, str_c(words[i])))
+            return true;
+    return false;
+}
+
+/* Keys of an older layout, or another program's: they go once, and the event comes again. */
+static bool heal(struct waiting *waiting, struct str error)
+{
+    struct cache_writer *w = waiting->w;
+
+    if (!str_starts(error, STR("WRONGTYPE")) || (w->healed.tag == waiting->tag && w->healed.seq == waiting->at.seq))
+        return false;
+    w->healed.tag = waiting->tag;
+    w->healed.seq = waiting->at.seq;
+    apply_heal(w, waiting->tag, waiting->parts, 2);
+    return true;
+}
+
+static void full_say(struct cache_writer *w)
+{
+    int64_t now = clock_mono_ms();
+
+    metric_add(&metric_full, 1);
+    if (w->full_ms && now - w->full_ms < FULL_SAY_MS)
+        return;
+    w->full_ms = now;
+    LOG_ERROR("cache_full", "what=\"Redis is at maxmemory: what changes leaves the cache\"");
+}
+
+/* Of a script's answer that is no list: 1 applied, 2 removed, 0 older, -1 fenced. */
+static enum cache_result result_of(struct waiting *waiting, const struct redis_reply *reply)
+{
+    if (redis_reply_type(reply) == REDIS_ERROR) {
+        metric_add(&metric_failed, 1);
+        LOG_ERROR("cache_refused", "error=\"%.*s\"", STR_ARG(redis_reply_str(reply)));
+        return is_passing(redis_reply_str(reply)) || heal(waiting, redis_reply_str(reply)) ? CACHE_RETRY : CACHE_DONE;
+    }
+    int64_t applied = redis_reply_int(reply);
+    if (applied == 2)
+        full_say(waiting->w);
+    return applied < 0 ? CACHE_FENCED : CACHE_DONE;
+}
+
+static void answered(struct waiting *waiting, enum cache_result r)
+{
+    struct cache_writer *w = waiting->w;
+
+    w->pending--;
+    waiting->r = r > waiting->r ? r : waiting->r;
+    if (--waiting->left > 0)
+        return;
+    if (waiting->r == CACHE_RETRY) {
+        apply_users_forget(w);
+        apply_messages_forget(w);
+    }
+    if (waiting->done)
+        waiting->done(waiting->r, waiting->arg);
+    mem_free(waiting);
+}
 
 static void on_plain(int error, const struct redis_reply *reply, void *arg)
 {
-    struct cache_writer *w = arg;
-
-    (void)error, (void)reply; /* the script behind it fails, too */
-    w->pending--;
+    (void)reply; /* a full Redis: what it would have said is missing */
+    answered(arg, error ? CACHE_RETRY : CACHE_DONE);
 }
 
-void apply_plain(struct cache_writer *w, int argc, const struct str *argv)
+static void on_script(int error, const struct redis_reply *reply, void *arg)
 {
-    w->pending++;
-    redis_command(w->o.redis, argc, argv, LIMIT_CACHE_TIMEOUT_MS, on_plain, w);
+    answered(arg, error ? CACHE_RETRY : result_of(arg, reply));
 }
 
+void apply_plain(struct call *c, int argc, const struct str *argv)
+{
+    redis_command(c->w->o.redis, argc, argv, LIMIT_CACHE_TIMEOUT_MS, on_plain, waiting_of(c));
+}
+
+void apply_script(struct call *c, const char *script, int argc, const struct str *argv)
+{
+    redis_script(c->w->o.redis, script, 1, argc, argv, LIMIT_CACHE_TIMEOUT_MS, on_script, waiting_of(c));
+}
+
+/* KEYS[1] the index of one channel; ARGV epoch, generation and seq, guild or 0: gone, ttl or "". */
+static const char index_script[] =
+    "local v = redis.pcall('GET', KEYS[1])\n"
+    "if type(v) == 'table' then redis.call('UNLINK', KEYS[1])\n"
+    "elseif v then\n"
+    "  local place = string.sub(v, string.find(v, ' ', 1, true) + 1)\n"
+    "  if ARGV[1] < string.sub(place, 1, 16) or ARGV[2] <= string.sub(place, 17) then return 0 end\n"
+    "end\n"
+    "local text = ARGV[3] .. ' ' .. ARGV[1] .. ARGV[2]\n"
+    "local said = ARGV[4] == '' and redis.pcall('SET', KEYS[1], text) or ARGV[4] ~= '' and "
+    "redis.pcall('SET', KEYS[1], text, 'EX', ARGV[4])\n"
+    "if not said.err then return 1 end\n"
+    "if not string.find(said.err, 'OOM', 1, true) then return said end\n"
+    "redis.call('UNLINK', KEYS[1])\n"
+    "return 2\n";
+
+/* What is gone is remembered for a while, against older events. */
 void apply_channel_index(struct call *c, uint64_t channel, bool present)
 {
-    struct cache_writer *w = c->w;
+    struct batch *b = &c->w->batch;
     struct buf BUF_AUTO key = BUF_INIT(256);
 
     if (!c->guild || !channel)
         return;
-    cache_key_channel_guild(&key, w->o.application, channel);
-    struct str guild = batch_id(&w->batch, c->guild);
-    struct str set[] = {STR("SET"), buf_str(&key), guild}, del[] = {STR("DEL"), buf_str(&key)};
-    apply_plain(w, present ? 3 : 2, present ? set : del);
+    cache_key_channel_guild(&key, c->w->o.application, channel);
+    struct str words[] = {buf_str(&key), b->args.at[1], b->args.at[2], present ? batch_id(b, c->guild) : STR("0"),
+                          present ? STR("") : batch_id(b, LIMIT_CACHE_GONE_TTL_S)};
+    apply_script(c, index_script, 5, words);
 }
 
 /* --- the public side --- */
@@ -242,7 +354,7 @@ struct cache_writer *cache_writer_new(const struct cache_writer_options *o)
         w->entities &= o->selection->entities;
     w->batch.application = o->application;
     w->own_user = o->application;
-    list_init(&w->purges);
+    marks_init(w);
     for (unsigned e = 0; e < CACHE_ENTITY_COUNT; e++) {
         snprintf(labels, sizeof(labels), "entity=\"%s\"", cache_entity_name((enum cache_entity)e));
         w->written[e] = metric_with(&metric_bytes, labels);
@@ -252,9 +364,11 @@ struct cache_writer *cache_writer_new(const struct cache_writer_options *o)
 
 void cache_writer_free(struct cache_writer *w)
 {
+    marks_done(w);
     batch_done(&w->batch);
     buf_done(&w->scratch);
     mem_free(w->seen);
+    mem_free(w->renewed);
     mem_free(w);
 }
 
@@ -268,73 +382,6 @@ bool cache_writer_idle(const struct cache_writer *w)
     return w->pending == 0;
 }
 
-struct waiting {
-    struct list link; /* in purges, where it is one */
-    struct cache_writer *w;
-    uint64_t purged;
-    void (*done)(enum cache_result r, void *arg);
-    void *arg;
-};
-
-/* Errors that pass by themselves. */
-static bool is_passing(struct str error)
-{
-    static const char *const words[] = {"OOM",      "LOADING",     "READONLY",   "MISCONF", "BUSY",
-                                        "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOSCRIPT"};
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (str_starts(error, str_c(words[i])))
-            return true;
-    return false;
-}
-
-static enum cache_result result_of(int error, const struct redis_reply *reply)
-{
-    if (error)
-        return CACHE_RETRY;
-    if (redis_reply_type(reply) == REDIS_ERROR) {
-        metric_add(&metric_failed, 1);
-        LOG_ERROR("cache_refused", "error=\"%.*s\"", STR_ARG(redis_reply_str(reply)));
-        return is_passing(redis_reply_str(reply)) ? CACHE_RETRY : CACHE_DONE;
-    }
-    if (redis_reply_count(reply) > 0)
-        reply = redis_reply_at(reply, 0);
-    int64_t applied = redis_reply_int(reply);
-    metric_add(applied == 1 ? &metric_writes : &metric_older, 1);
-    return applied < 0 ? CACHE_FENCED : CACHE_DONE;
-}
-
-/* The index of the channels that a guild had. Where the guild came back meanwhile, it stays. */
-static void index_purge(struct waiting *waiting, const struct redis_reply *reply)
-{
-    struct cache_writer *w = waiting->w;
-
-    list_remove(&waiting->link);
-    for (size_t i = 1; reply && waiting->purged && i < redis_reply_count(reply); i++) {
-        struct buf BUF_AUTO key = BUF_INIT(256);
-        uint64_t channel = 0;
-
-        str_to_u64(redis_reply_str(redis_reply_at(reply, i)), &channel);
-        cache_key_channel_guild(&key, w->o.application, channel);
-        apply_plain(w, 2, (struct str[]){STR("DEL"), buf_str(&key)});
-    }
-}
-
-static void on_written(int error, const struct redis_reply *reply, void *arg)
-{
-    struct waiting *waiting = arg;
-    enum cache_result r = result_of(error, reply);
-    struct cache_writer *w = waiting->w;
-
-    w->pending--;
-    index_purge(waiting, reply);
-    if (r == CACHE_RETRY)
-        apply_users_forget(w);
-    if (waiting->done)
-        waiting->done(r, waiting->arg);
-    mem_free(waiting);
-}
-
 static uint64_t tag_of(const struct call *c, struct str type)
 {
     if (c->guild)
@@ -345,28 +392,53 @@ static uint64_t tag_of(const struct call *c, struct str type)
     return channel ? channel : apply_id_of(c->f.id);
 }
 
-void apply_send(struct call *c, void (*done)(enum cache_result r, void *arg), void *arg)
+/* The channels and threads that went with what was applied: their index. Nobody waits for it. */
+static void index_end(const struct waiting *waiting, const struct redis_reply *reply)
 {
-    struct cache_writer *w = c->w;
-    struct waiting *waiting = MEM_NEW(struct waiting);
+    struct call c = {.w = waiting->w, .at = &waiting->at, .guild = waiting->guild};
 
-    *waiting = (struct waiting){.w = w, .purged = c->purged, .done = done, .arg = arg};
-    list_init(&waiting->link);
-    if (c->purged)
-        list_append(&w->purges, &waiting->link);
-    w->pending++;
-    batch_send(&w->batch, w->o.redis, LIMIT_CACHE_TIMEOUT_MS, on_written, waiting);
+    if (redis_reply_count(reply) < 2)
+        return;
+    batch_begin(&c.w->batch, waiting->tag, c.at->epoch, c.at->generation, c.at->seq);
+    for (size_t i = 1; i < redis_reply_count(reply); i++) {
+        uint64_t channel = 0;
+
+        str_to_u64(redis_reply_str(redis_reply_at(reply, i)), &channel);
+        apply_channel_index(&c, channel, false);
+    }
 }
 
-void apply_purges_end(struct cache_writer *w, uint64_t guild)
+static void on_written(int error, const struct redis_reply *reply, void *arg)
 {
-    LIST_FOREACH(it, &w->purges)
-    {
-        struct waiting *waiting = LIST_ENTRY(it, struct waiting, link);
+    struct waiting *waiting = arg;
+    const struct redis_reply *said = reply && redis_reply_count(reply) > 0 ? redis_reply_at(reply, 0) : reply;
+    enum cache_result r = error ? CACHE_RETRY : result_of(waiting, said);
 
-        if (waiting->purged == guild)
-            waiting->purged = 0;
-    }
+    if (!error && redis_reply_type(said) == REDIS_INT)
+        metric_add(redis_reply_int(said) > 0 ? &metric_writes : &metric_older, 1);
+    if (reply)
+        index_end(waiting, reply);
+    answered(waiting, r);
+}
+
+void apply_send(struct call *c)
+{
+    if (!batch_is_empty(&c->w->batch))
+        batch_send(&c->w->batch, c->w->o.redis, LIMIT_CACHE_TIMEOUT_MS, on_written, waiting_of(c));
+}
+
+/* Another Redis, or the same one begun anew: it may have forgotten what it was told. */
+static void run_check(struct call *c)
+{
+    struct cache_writer *w = c->w;
+    const char *run_id = redis_run_id(w->o.redis);
+
+    if (strncmp(w->run_id, run_id, sizeof(w->run_id) - 1) == 0)
+        return;
+    snprintf(w->run_id, sizeof(w->run_id), "%s", run_id);
+    apply_users_forget(w);
+    apply_messages_forget(w);
+    apply_schema_tell(c);
 }
 
 bool cache_write(struct cache_writer *w, struct str type, struct str data, const struct cache_place *at,
@@ -382,32 +454,12 @@ bool cache_write(struct cache_writer *w, struct str type, struct str data, const
     if (str_starts(type, STR("GUILD_")) && !c.guild)
         c.guild = tag;
     batch_begin(&w->batch, tag, at->epoch, at->generation, at->seq);
+    run_check(&c);
     handler->fn(&c);
-    if (batch_is_empty(&w->batch))
+    apply_send(&c);
+    if (!c.waiting)
         return false;
-    apply_send(&c, done, arg);
+    c.waiting->done = done;
+    c.waiting->arg = arg;
     return true;
-}
-
-/* KEYS[1] the marker; epoch, generation, seq, session. */
-static const char mark_script[] =
-    "local v = redis.call('HMGET', KEYS[1], 'epoch', 'generation', 'seq')\n"
-    "local e, g, s = tonumber(v[1] or 0), tonumber(v[2] or 0), tonumber(v[3] or 0)\n"
-    "local E, G, S = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"
-    "if E < e or G < g or (G == g and S <= s) then return 0 end\n"
-    "redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'generation', ARGV[2], 'seq', ARGV[3], 'session', ARGV[4])\n"
-    "return 1\n";
-
-void cache_mark(struct cache_writer *w, unsigned shard, unsigned shard_count, struct str session,
-                const struct cache_place *at)
-{
-    struct buf BUF_AUTO key = BUF_INIT(256);
-    struct batch *b = &w->batch;
-
-    cache_key_marker(&key, w->o.application, shard, shard_count);
-    batch_begin(b, 0, at->epoch, at->generation, at->seq); /* for its arena only */
-    struct str words[] = {buf_str(&key), batch_id(b, at->epoch), batch_id(b, at->generation), batch_id(b, at->seq),
-                          session};
-    w->pending++;
-    redis_script(w->o.redis, mark_script, 1, 5, words, LIMIT_CACHE_TIMEOUT_MS, on_plain, w);
 }

@@ -1,7 +1,8 @@
-/* The cache's writer: applies a shard's dispatches, in order, to Redis. What belongs to a guild is guarded by the
- * event's place (epoch, generation, seq), so that an older event never overwrites what a newer one wrote; users span
- * shards, there the last write wins. Values are the bytes that came from the gateway, or the fields chosen of them.
- * Loop thread only. */
+/* The cache's writer: applies a shard's dispatches, in order, to Redis. Everything is guarded by the event's place
+ * (epoch, generation, seq), so that an older event never overwrites what a newer one wrote; users span shards, which
+ * have no common order: there what was received last wins. Values are the bytes that came from the gateway, or the
+ * fields chosen of them. With a full Redis (maxmemory) what cannot be written is removed, and events go on. Loop thread
+ * only. */
 #pragma once
 
 #include "cache/keys.h"
@@ -25,6 +26,8 @@ void cache_writer_free(struct cache_writer *w); /* nothing may be under way */
  * the shard is held; a lower one than the guild has seen is refused. */
 struct cache_place {
     uint64_t epoch, generation, seq;
+    unsigned shard, shard_count; /* of users: whose place it is */
+    int64_t received_ms;         /* wall clock; 0: now */
 };
 
 enum cache_result {
@@ -33,7 +36,7 @@ enum cache_result {
     CACHE_FENCED = 2, /* somebody holds the shard under a higher epoch */
 };
 /* Writes one dispatch. False: the event changes nothing, done is not called. True: done comes later, in the order of
- * the calls. `data` is not kept. */
+ * the calls but where Redis asked for a script's text. `data` is not kept. */
 bool cache_write(struct cache_writer *w, struct str type, struct str data, const struct cache_place *at,
                  void (*done)(enum cache_result r, void *arg), void *arg);
 
@@ -43,6 +46,8 @@ bool cache_writer_busy(const struct cache_writer *w);
 /* Nothing is under way. */
 bool cache_writer_idle(const struct cache_writer *w);
 
-/* Everything up to `at` of the shard's session is in the cache. An older place than the one marked is ignored. */
-void cache_mark(struct cache_writer *w, unsigned shard, unsigned shard_count, struct str session,
-                const struct cache_place *at);
+/* Everything up to `at` of the shard's session is in the cache: told until Redis has it. An older place than the one
+ * marked is ignored. resumed: the session was begun elsewhere, so Redis has a marker of it. Where Redis lost that, or
+ * what was marked, it lost entities, too: then nothing is marked until the shard has a new session, and
+ * guildhall_cache_lost_total counts it. */
+void cache_mark(struct cache_writer *w, struct str session, const struct cache_place *at, bool resumed);

@@ -31,6 +31,7 @@ METRIC_DEFINE(metric_publish, METRIC_HISTOGRAM, "guildhall_shard_publish_seconds
 struct session {
     unsigned refs;
     uint64_t epoch, generation;
+    bool resumed; /* begun by another */
     char id[];
 };
 
@@ -45,7 +46,8 @@ struct event {
     bool shed;   /* for the cache only */
     bool silent; /* not for the broker, for now */
     uint64_t published_ns;
-    int64_t pushed_ms; /* of the silent */
+    int64_t pushed_ms;   /* of the silent */
+    int64_t received_ms; /* wall clock */
     size_t bytes, type_bytes;
     char text[]; /* type, then data */
 };
@@ -186,11 +188,16 @@ static void on_cached(enum cache_result r, void *arg)
     run(p);
 }
 
+static struct cache_place place_of(const struct pipeline *p, const struct session *s, uint64_t seq, int64_t received_ms)
+{
+    return (struct cache_place){fence(p, s), s->generation, seq, p->o.shard, p->o.shard_count, received_ms};
+}
+
 static void cache_next(struct pipeline *p)
 {
     while (p->cache_at != &p->events && !p->cache_failed && !cache_writer_busy(p->o.cache)) {
         struct event *e = LIST_ENTRY(p->cache_at, struct event, link);
-        struct cache_place at = {fence(p, e->session), e->session->generation, e->seq};
+        struct cache_place at = place_of(p, e->session, e->seq, e->received_ms);
 
         p->cache_at = p->cache_at->next;
         if (e->cached != STAGE_NEW)
@@ -376,6 +383,7 @@ void pipeline_push(struct pipeline *p, uint64_t seq, struct str type, struct str
                         .bytes = type.n + data.n,
                         .type_bytes = type.n,
                         .silent = p->o.silent,
+                        .received_ms = clock_wall_ms(),
                         .pushed_ms = p->o.silent ? clock_mono_ms() : 0};
     memcpy(e->text, type.p, type.n);
     memcpy(e->text + type.n, data.p, data.n);
@@ -419,8 +427,8 @@ static void on_mark(void *arg)
     const struct session *s = last ? last->session : p->confirmed_session;
     if (!s)
         return;
-    struct cache_place at = {fence(p, s), s->generation, last ? last->seq : p->confirmed};
-    cache_mark(p->o.cache, p->o.shard, p->o.shard_count, str_c(s->id), &at);
+    struct cache_place at = place_of(p, s, last ? last->seq : p->confirmed, 0);
+    cache_mark(p->o.cache, str_c(s->id), &at, s->resumed);
 }
 
 /* --- life --- */
@@ -469,7 +477,7 @@ void pipeline_session(struct pipeline *p, struct str session, uint64_t epoch, ui
 {
     struct session *s = mem_alloc(sizeof(*s) + session.n + 1);
 
-    *s = (struct session){.refs = 1, .epoch = epoch, .generation = generation};
+    *s = (struct session){.refs = 1, .epoch = epoch, .generation = generation, .resumed = confirmed > 0};
     memcpy(s->id, session.p, session.n);
     s->id[session.n] = 0;
     session_unref(p->session);

@@ -52,6 +52,7 @@
 /* ARGV: generation, count, told, alive ms, next generation, number of shards of the next set held here, shard and
  * progress of each; then generation and shard of what has ended. */
 static const char *const tell_script = PLAN_PRELUDE
+    "redis.call('HDEL', k, '')\n" /* takes no memory: then a Redis that is full takes the rest, too */
     "local g, n, mine, count = get('generation'), get('count'), tonumber(ARGV[1]), tonumber(ARGV[2])\n"
     "if g < mine then\n" /* Redis forgot */
     "  redis.call('DEL', k)\n"

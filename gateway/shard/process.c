@@ -2,6 +2,7 @@
 #include "gateway/shard/process.h"
 
 #include "cache/broker.h"
+#include "cache/schema.h"
 #include "cache/stats.h"
 #include "gateway/shard/commands.h"
 #include "gateway/shard/connection.h"
@@ -323,6 +324,8 @@ static void start_main(void *arg)
                                                                .messages = p->o.cache_messages,
                                                                .message_ttl_s = p->o.cache_message_ttl_s});
     p->sampler = cache_sampler_new(&(struct cache){p->redis, p->upstream.application});
+    while (!p->stopping && cache_schema_open(&(struct cache){p->redis, p->upstream.application}) != 0)
+        co_sleep(WATCH_MS);
     while (!p->stopping && starts_tell(p) != 0)
         co_sleep(WATCH_MS);
     loop_timer_start(p->tell, 0, TELL_MS);
@@ -415,10 +418,10 @@ void process_free(struct process *p)
         amqp_publisher_free(p->publisher);
     if (p->sampler)
         cache_sampler_free(p->sampler);
+    redis_free(p->redis); /* answers what is under way, which the writer hears */
     if (p->cache)
         cache_writer_free(p->cache);
     cache_selection_done(&p->selection);
-    redis_free(p->redis);
     http_client_free(p->upstream.client);
     broker_topology_done(&p->topology);
     mem_free(p->groups_text);

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* ARGV: epoch, generation, session, seq, url. */
+/* ARGV: epoch, generation, session, seq, url. Scripts here first write what takes no memory: then a Redis that is full
+ * takes the rest, too. */
 static const char *const store_script =
     "local e = redis.call('HGET', KEYS[1], 'epoch')\n"
     "if e and tonumber(e) > tonumber(ARGV[1]) then return -1 end\n"
+    "redis.call('EXPIRE', KEYS[1], 86400)\n"
     "redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'generation', ARGV[2], 'session', ARGV[3], 'seq', ARGV[4], 'url', "
     "ARGV[5])\n"
     "redis.call('EXPIRE', KEYS[1], 86400)\n"
@@ -21,7 +23,8 @@ static const char *const store_script =
 
 /* KEYS permit, starts; ARGV shard, window ms, reserve in percent. Answers permit, wait ms, remaining, reserve. */
 static const char *const permit_script =
-    NOW "local s = redis.call('HMGET', KEYS[2], 'total', 'remaining', 'reset_ms')\n"
+    NOW "redis.call('HDEL', KEYS[2], '')\n"
+        "local s = redis.call('HMGET', KEYS[2], 'total', 'remaining', 'reset_ms')\n"
         "local total, remaining, reset = tonumber(s[1] or 0), tonumber(s[2] or -1), tonumber(s[3] or 0)\n"
         "local reserve = math.ceil(total * tonumber(ARGV[3]) / 100)\n"
         "if total > 0 then\n"
@@ -42,7 +45,8 @@ static const char *const permit_script =
 
 /* ARGV total, remaining, ms until they are whole again. */
 static const char *const starts_script =
-    NOW "local last, had = tonumber(redis.call('HGET', KEYS[1], 'last_ms') or 0), redis.call('HGET', KEYS[1], "
+    NOW "redis.call('HDEL', KEYS[1], '')\n"
+        "local last, had = tonumber(redis.call('HGET', KEYS[1], 'last_ms') or 0), redis.call('HGET', KEYS[1], "
         "'remaining')\n"
         "local total, remaining, after = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"
         "if had and now - last < 10000 then remaining = math.min(remaining, tonumber(had)) end\n"

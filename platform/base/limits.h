@@ -158,7 +158,11 @@
 #define LIMIT_CACHE_MESSAGES        100         /* kept of a channel; the oldest go */
 #define LIMIT_CACHE_MESSAGE_TTL_S   (24 * 3600) /* a channel's messages, after its last one */
 #define LIMIT_CACHE_USER_TTL_S      (7 * 24 * 3600)
-#define LIMIT_CACHE_EVENT_USERS     1000 /* users written for one event's list of members; all stand in the members */
+#define LIMIT_CACHE_USER_AGAIN_MS   60000 /* the same bytes of a user are not written again by a process within it */
+#define LIMIT_CACHE_USER_SHARDS     16    /* shards whose last place is kept with a user */
+#define LIMIT_CACHE_SLICE           1000  /* entities asked for at once of a long list */
+#define LIMIT_CACHE_LIST            10000 /* entities in one list; a longer one is read in slices */
+#define LIMIT_CACHE_EVENT_USERS     1000  /* users written for one event's list of members; all stand in the members */
 #define LIMIT_CACHE_GONE_TTL_S      (24 * 3600) /* the version of a guild that was left, against older events */
 #define LIMIT_CACHE_SAMPLE_KEYS     512         /* keys looked at when users are counted */
 #define LIMIT_CACHE_SAMPLE_SMALL    10000       /* keys up to which all are */

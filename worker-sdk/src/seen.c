@@ -43,8 +43,10 @@ struct seen {
 
 _Static_assert(BROKER_PARTITIONS <= UINT8_MAX, "a partition's number is one byte");
 
-/* ARGV: how many are kept, 1 where the list begins anew, hashes. */
-static const char *const told_script = "if ARGV[2] == '1' then redis.call('DEL', KEYS[1]) end\n"
+/* ARGV: how many are kept, 1 where the list begins anew, hashes. First what takes no memory: then a Redis that is full
+ * takes the rest, too. */
+static const char *const told_script = "redis.call('EXPIRE', KEYS[1], 600)\n"
+                                       "if ARGV[2] == '1' then redis.call('DEL', KEYS[1]) end\n"
                                        "redis.call('RPUSH', KEYS[1], unpack(ARGV, 3))\n"
                                        "redis.call('LTRIM', KEYS[1], -tonumber(ARGV[1]), -1)\n"
                                        "redis.call('EXPIRE', KEYS[1], 600)\n"

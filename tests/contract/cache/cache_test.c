@@ -56,20 +56,20 @@ static void an_older_event_changes_nothing(void)
     put("GUILD_CREATE", guild_create);
     at.seq = 10;
     put("GUILD_UPDATE", "{\"id\":\"21000000\",\"name\":\"ten\"}"); /* seq 11 */
-    older = (struct cache_place){1000, 1, 11};
+    older = (struct cache_place){.epoch = 1000, .generation = 1, .seq = 11, .shard_count = 1};
     assert_int_equal(write_at("GUILD_UPDATE", "{\"id\":\"21000000\",\"name\":\"again\"}", &older), CACHE_DONE);
     /* Another process took the shard over and resumed: what it sees again is older, what is new counts. */
-    older = (struct cache_place){2000, 1, 9};
+    older = (struct cache_place){.epoch = 2000, .generation = 1, .seq = 9, .shard_count = 1};
     assert_int_equal(write_at("GUILD_UPDATE", "{\"id\":\"21000000\",\"name\":\"nine\"}", &older), CACHE_DONE);
     assert_non_null(strstr(READ(cache_guild(&cache, GUILD, &text)).p, "\"ten\""));
-    newer = (struct cache_place){2000, 1, 12};
+    newer = (struct cache_place){.epoch = 2000, .generation = 1, .seq = 12, .shard_count = 1};
     write_at("GUILD_UPDATE", "{\"id\":\"21000000\",\"name\":\"twelve\"}", &newer);
     /* The first one is still alive: refused. */
-    older = (struct cache_place){1000, 1, 13};
+    older = (struct cache_place){.epoch = 1000, .generation = 1, .seq = 13, .shard_count = 1};
     assert_int_equal(write_at("GUILD_UPDATE", "{\"id\":\"21000000\",\"name\":\"zombie\"}", &older), CACHE_FENCED);
     assert_non_null(strstr(READ(cache_guild(&cache, GUILD, &text)).p, "\"twelve\""));
     /* A new session begins at 1 again. */
-    newer = (struct cache_place){2000, 2, 1};
+    newer = (struct cache_place){.epoch = 2000, .generation = 2, .seq = 1, .shard_count = 1};
     write_at("GUILD_UPDATE", "{\"id\":\"21000000\",\"name\":\"one\"}", &newer);
     assert_non_null(strstr(READ(cache_guild(&cache, GUILD, &text)).p, "\"one\""));
     close_cache();
@@ -125,7 +125,8 @@ static void marks_how_far_it_is(void)
     open_cache(14, ALL);
     assert_int_equal(cache_marker(&cache, 1, 4, &m), -ENOENT);
     at.seq = 77;
-    cache_mark(writer, 1, 4, STR("abc"), &at);
+    at.shard = 1, at.shard_count = 4;
+    cache_mark(writer, STR("abc"), &at, false);
     assert_int_equal(cache_marker(&cache, 1, 4, &m), 0);
     assert_int_equal(m.seq, 77);
     assert_string_equal(m.session, "abc");

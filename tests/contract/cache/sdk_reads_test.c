@@ -73,7 +73,7 @@ static void a_worker_asks_how_far_the_cache_is(void)
     assert_int_equal(gh_cache_caught_up(&task), -EINVAL);
     assert_int_equal(gh_cache_caught_up(&c), 0);
     at.seq = 5;
-    cache_mark(writer, 0, 1, STR("abc"), &at);
+    cache_mark(writer, STR("abc"), &at, false);
     assert_int_equal(gh_cache_caught_up(&c), 1);
     close_cache();
 }

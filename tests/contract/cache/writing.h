@@ -28,7 +28,7 @@ static inline void open_cache_with(uint64_t application, uint32_t intents, const
     writer = cache_writer_new(&(struct cache_writer_options){
         .redis = redis, .application = application, .intents = intents, .selection = selection});
     cache = (struct cache){redis, application};
-    at = (struct cache_place){1000, 1, 0};
+    at = (struct cache_place){1000, 1, 0, 0, 1, 0};
 }
 
 static inline void open_cache(uint64_t application, uint32_t intents)

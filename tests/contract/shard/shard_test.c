@@ -22,6 +22,33 @@ static void what_is_dispatched_is_published_once_and_in_order(void)
 }
 ON_LOOP(what_is_dispatched_is_published_once_and_in_order)
 
+static void memory_max(const char *bytes)
+{
+    struct redis_reply *reply;
+
+    assert_int_equal(
+        redis_await(redis, 4, (struct str[]){STR("CONFIG"), STR("SET"), STR("maxmemory"), str_c(bytes)}, &reply), 0);
+    redis_reply_free(reply);
+}
+
+/* The cache loses what changes, workers lose nothing, and leases and sessions are kept. */
+static void a_full_redis_stops_no_event(void)
+{
+    begin_live();
+    memory_max("1");
+    fake_emit(500);
+    all_came();
+    WAIT(stored_seq() == fake_seq_of(fake.emitted));
+    fake_cut();
+    WAIT(fake.resumes == 1 && fake.live);
+    fake_emit(10);
+    memory_max("0");
+    all_came();
+    assert_int_equal(fake.identifies, 1);
+    end();
+}
+ON_LOOP(a_full_redis_stops_no_event)
+
 /* A cut socket, op 7, a resumable op 9 and a close that keeps the session: RESUME, from what was received. */
 static void a_lost_connection_is_resumed(void)
 {
@@ -270,6 +297,7 @@ int main(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_dispatched_is_published_once_and_in_order_test),
+        cmocka_unit_test(a_full_redis_stops_no_event_test),
         cmocka_unit_test(a_lost_connection_is_resumed_test),
         cmocka_unit_test(a_gateway_that_does_not_answer_heartbeats_is_left_test),
         cmocka_unit_test(a_session_declared_over_is_begun_anew_test),
