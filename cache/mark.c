@@ -76,6 +76,7 @@ static void on_marked(int error, const struct redis_reply *reply, void *arg)
         metric_add(&metric_lost, 1);
         LOG_ERROR("cache_lost", "shard=%u shards=%u session=%s", m->at.shard, m->at.shard_count, m->session);
         m->lost = true;
+        m->w->run_id[0] = '\0'; /* what else it was told it is told again */
         return;
     }
     if (redis_reply_int(reply) > 0)

@@ -8,55 +8,109 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* One slice. KEYS[1] the schema; ARGV: ours, who we are, cursor or "" for the first slice, "gh:<application>:", keys a
- * slice. Answers the next cursor; "0": it is ours; "" another is at it. */
+/* One slice. Writers tell a Redis that began anew the schema before anything else (apply_schema_tell), so keys without
+ * one are of another layout. KEYS[1] the schema; ARGV: ours, who we are, cursor, "gh:<application>:", keys a slice, 1
+ * where keys go; the shards' sessions go with them. Answers the next cursor, "" where another process is at it, and how
+ * many keys of the cache there were. */
 static const char purge_script[] =
     "local have, mine = redis.call('GET', KEYS[1]), 'purge ' .. ARGV[2]\n"
-    "if have == ARGV[1] then return '0' end\n"
-    "if ARGV[3] == '' and have and string.sub(have, 1, 6) == 'purge ' and have ~= mine then return '' end\n"
-    "if ARGV[3] ~= '' and have ~= mine then return '' end\n"
-    "redis.call('UNLINK', KEYS[1])\n"
-    "redis.call('SET', KEYS[1], mine, 'PX', 10000)\n"
-    "local r = redis.call('SCAN', ARGV[3] == '' and '0' or ARGV[3], 'MATCH', ARGV[4] .. '*', 'COUNT', ARGV[5])\n"
+    "if have == ARGV[1] then return {'0', 0} end\n"
+    "if have and string.sub(have, 1, 6) == 'purge ' and have ~= mine then return {'', 0} end\n"
+    "if ARGV[6] == '1' then\n"
+    "  redis.call('UNLINK', KEYS[1])\n"
+    "  redis.call('SET', KEYS[1], mine, 'PX', 10000)\n"
+    "end\n"
+    "local r, found = redis.call('SCAN', ARGV[3], 'MATCH', ARGV[4] .. '*', 'COUNT', ARGV[5]), 0\n"
     "for _, key in ipairs(r[2]) do\n"
     "  local rest = string.sub(key, #ARGV[4] + 1)\n"
-    "  if rest == 'guilds' or string.find(rest, '^{%d+}:') or string.find(rest, '^{shard:%d+/%d+}:marker$') or\n"
-    "     string.find(rest, '^{shard:%d+/%d+}:session:') then\n"
-    "    redis.call('UNLINK', key)\n"
-    "  end\n"
+    "  local cached = rest == 'guilds' or string.find(rest, '^{%d+}:')\n"
+    "  if cached then found = found + 1 end\n"
+    "  if ARGV[6] == '1' and (cached or string.find(rest, '^{shard:%d+/%d+}:marker$') or\n"
+    "     string.find(rest, '^{shard:%d+/%d+}:session:')) then redis.call('UNLINK', key) end\n"
     "end\n"
-    "if r[1] == '0' then redis.call('SET', KEYS[1], ARGV[1]) end\n"
-    "return r[1]\n";
+    "return {r[1], found}\n";
+
+struct purge {
+    const struct cache *c;
+    struct buf key, head;
+    char who[64], cursor[24];
+    bool drop;
+    int64_t found;
+};
+
+/* One slice; 0, or why there is no next one. */
+static int purge_slice(struct purge *p)
+{
+    char slice[16];
+    struct redis_reply *r;
+
+    snprintf(slice, sizeof(slice), "%d", LIMIT_CACHE_SLICE);
+    struct str words[] = {buf_str(&p->key),
+                          STR(CACHE_SCHEMA),
+                          str_c(p->who),
+                          str_c(p->cursor),
+                          buf_str(&p->head),
+                          str_c(slice),
+                          p->drop ? STR("1") : STR("0")};
+    if (redis_script_await(p->c->redis, purge_script, 1, 7, words, &r) != 0)
+        return -EHOSTDOWN;
+    bool good = redis_reply_count(r) == 2;
+    struct str cursor = good ? redis_reply_str(redis_reply_at(r, 0)) : STR("");
+    snprintf(p->cursor, sizeof(p->cursor), "%.*s", STR_ARG(cursor));
+    p->found += good ? redis_reply_int(redis_reply_at(r, 1)) : 0;
+    redis_reply_free(r);
+    return !good ? -EHOSTDOWN : !*p->cursor ? -EAGAIN : 0;
+}
+
+static int purge_pass(struct purge *p, bool drop)
+{
+    int error;
+
+    p->drop = drop;
+    snprintf(p->cursor, sizeof(p->cursor), "0");
+    do {
+        error = purge_slice(p);
+    } while (!error && strcmp(p->cursor, "0") != 0 && (drop || p->found == 0));
+    return error;
+}
+
+static int schema_write(const struct purge *p)
+{
+    static const char script[] =
+        "local have = redis.call('GET', KEYS[1])\n"
+        "if have == ARGV[1] then return 1 end\n"
+        "if have and string.sub(have, 1, 6) == 'purge ' and have ~= 'purge ' .. ARGV[2] then return 0 end\n"
+        "redis.call('UNLINK', KEYS[1])\n"
+        "redis.call('SET', KEYS[1], ARGV[1])\n"
+        "return 1\n";
+    struct redis_reply *r;
+
+    if (redis_script_await(p->c->redis, script, 1, 3,
+                           (struct str[]){buf_str(&p->key), STR(CACHE_SCHEMA), str_c(p->who)}, &r) != 0)
+        return -EHOSTDOWN;
+    bool written = redis_reply_int(r) == 1;
+    redis_reply_free(r);
+    return written ? 0 : -EAGAIN;
+}
 
 int cache_schema_open(const struct cache *c)
 {
-    struct buf BUF_AUTO key = BUF_INIT(256), head = BUF_INIT(256);
-    char cursor[24] = "", who[64], host[32] = "", slice[16];
-    struct redis_reply *r;
+    struct purge p = {.c = c, .key = BUF_INIT(256), .head = BUF_INIT(256)};
+    char host[32] = "";
 
-    cache_key_schema(&key, c->application);
-    buf_addf(&head, "gh:%llu:", (unsigned long long)c->application);
+    cache_key_schema(&p.key, c->application);
+    buf_addf(&p.head, "gh:%llu:", (unsigned long long)c->application);
     gethostname(host, sizeof(host) - 1);
-    snprintf(who, sizeof(who), "%s/%d", host, (int)getpid());
-    snprintf(slice, sizeof(slice), "%d", LIMIT_CACHE_SLICE);
-    for (;;) {
-        struct str words[] = {buf_str(&key), STR(CACHE_SCHEMA), str_c(who),
-                              str_c(cursor), buf_str(&head),    str_c(slice)};
-        if (redis_script_await(c->redis, purge_script, 1, 6, words, &r) != 0)
-            return -EHOSTDOWN;
-        bool good = redis_reply_type(r) == REDIS_STRING;
-        bool first = !*cursor;
-        snprintf(cursor, sizeof(cursor), "%.*s", STR_ARG(redis_reply_str(r)));
-        redis_reply_free(r);
-        if (!good)
-            return -EHOSTDOWN;
-        if (!*cursor)
-            return -EAGAIN;
-        if (strcmp(cursor, "0") == 0)
-            return 0;
-        if (first)
-            LOG_INFO("cache_schema", "schema=%s what=\"keys of another layout go\"", CACHE_SCHEMA);
+    snprintf(p.who, sizeof(p.who), "%s/%d", host, (int)getpid());
+    int error = purge_pass(&p, false);
+    if (!error && p.found > 0) {
+        LOG_WARN("cache_schema", "schema=%s what=\"keys of another layout go\"", CACHE_SCHEMA);
+        error = purge_pass(&p, true);
     }
+    error = error ? error : schema_write(&p);
+    buf_done(&p.key);
+    buf_done(&p.head);
+    return error;
 }
 
 /* A Redis that began anew has forgotten it; where it holds something else, that is for the next start. */
