@@ -276,11 +276,24 @@ async function checkInteractions(client, seen) {
     } else if (interaction.customId === 'go') {
       await interaction.update({ content: 'pressed' });
     } else if (interaction.customId === 'ask') {
-      const input = { type: 4, custom_id: 'name', style: 1, label: 'Name' };
-      await interaction.showModal({ custom_id: 'form', title: 'A form', components: [{ type: 1, components: [input] }] });
+      const label = (text, component) => ({ type: 18, label: text, component });
+      const options = [['Red', 'red'], ['Blue', 'blue']].map(([name, value]) => ({ label: name, value }));
+      await interaction.showModal({
+        custom_id: 'form',
+        title: 'A form',
+        components: [
+          { type: 10, content: 'fill it in' },
+          label('Name', { type: 4, custom_id: 'name', style: 1 }),
+          label('Colour', { type: 3, custom_id: 'colour', options }),
+          label('Who', { type: 5, custom_id: 'who' }),
+        ],
+      });
     } else if (interaction.isModalSubmit()) {
       await interaction.deferReply({ flags: MessageFlags.Ephemeral });
-      await interaction.editReply(`hello ${interaction.fields.getTextInputValue('name')}`);
+      const { fields } = interaction;
+      const who = fields.getSelectedUsers('who').first().username;
+      const text = `hello ${fields.getTextInputValue('name')} ${fields.getStringSelectValues('colour')} ${who}`;
+      await interaction.editReply({ flags: MessageFlags.IsComponentsV2, components: [{ type: 17, components: [{ type: 10, content: text }] }] });
       await interaction.followUp('for everybody');
     }
   });
@@ -303,12 +316,15 @@ async function checkInteractions(client, seen) {
   await check('modal', async () => {
     await use(3, { component_type: 2, custom_id: 'ask' }, { message_id: panel.id });
     const opener = await until('the press', () => heardOf.find(one => one.customId === 'ask' && one.replied));
-    const components = [{ type: 1, components: [{ type: 4, custom_id: 'name', value: 'Alice' }] }];
+    const filled = [{ type: 4, custom_id: 'name', value: 'Alice' }, { type: 3, custom_id: 'colour', values: ['blue'] }, { type: 5, custom_id: 'who', values: [ids.bob] }];
+    const components = filled.map(component => ({ type: 18, component }));
     assert.equal((await use(5, { id: opener.id, custom_id: 'form', components })).status, 204);
     await until('the follow-up', () => heard(seen, 'for everybody'));
     const submitted = heardOf.find(one => one.isModalSubmit());
-    assert.equal((await submitted.fetchReply()).content, 'hello Alice');
-    assert.equal(heard(seen, 'hello Alice'), undefined, 'an ephemeral reply was told to others');
+    const reply = await submitted.fetchReply();
+    assert.equal(reply.components[0].components[0].content, 'hello Alice blue bob');
+    assert.ok(reply.flags.has(MessageFlags.Ephemeral | MessageFlags.IsComponentsV2));
+    assert.ok(!seen.created.some(message => message.id === reply.id), 'an ephemeral reply was told to others');
   });
 }
 

@@ -12,6 +12,7 @@ import aiohttp  # noqa: E402
 import discord  # noqa: E402
 import yarl  # noqa: E402
 from check import api, check, control, run, say, until, within  # noqa: E402
+from interactions import check_interactions  # noqa: E402
 
 IDS = json.loads(os.environ["SEED_IDS"])
 GUILD, GENERAL, SECRET, RESUME, BURST = (int(IDS[name]) for name in ("guild", "general", "secret", "resume", "burst"))
@@ -351,6 +352,7 @@ async def main():
     await check_messages(client)
     await check_guild_events(client)
     await check_presence_and_voice(client)
+    await check_interactions(client, IDS)
     await check_resume(client)
     await check_rate_limit(client, limits)
     if os.environ["PLATFORM"] == "stack":
