@@ -16,7 +16,7 @@ enum interaction_context { CONTEXT_GUILD, CONTEXT_BOT_DM, CONTEXT_PRIVATE };
 bool command_for(const struct application_command *cmd, enum installed_to installed);
 bool command_fits(const struct application_command *cmd, enum interaction_context context);
 
-/* May this member use the command here? access: the caller's, of the channel. overwrites:
- * store_command_permissions_list of the application. */
+/* May this member use the command here? access: the caller's, of the channel, or of the guild: somewhere in it.
+ * overwrites: store_command_permissions_list of the application. */
 bool command_allowed(const struct api_access *access, const struct application_command *cmd,
                      const struct command_permissions *overwrites, unsigned overwrite_count);

@@ -89,7 +89,7 @@ static int channel_verdict(json_t *list, const struct api_access *access)
             continue;
         (void)json_value_id(json_object_get(o, "id"), &id);
         int allowed = json_is_true(json_object_get(o, "permission")) ? 1 : -1;
-        if (id == access->channel->id)
+        if (access->channel && id == access->channel->id)
             own = allowed;
         if (id == access->snap.guild.id - 1)
             all = allowed;
@@ -224,8 +224,21 @@ static enum api_error entries_read(struct api_ctx *x, struct str *ret)
     return form_result(x);
 }
 
+/* Who may not use a command may not change who may either. */
+static enum api_error use_check(struct api_ctx *x, const struct application_command *cmd,
+                                const struct api_access *access)
+{
+    struct command_permissions *overwrites;
+    unsigned count;
+    int r = store_command_permissions_list(x->ports->db, x->arena, cmd->application_id, x->ids[1], &overwrites, &count);
+
+    if (r < 0)
+        return api_port_error(r, API_ERROR_UNKNOWN_GUILD);
+    return command_allowed(access, cmd, overwrites, count) ? API_OK : API_ERROR_MISSING_PERMISSIONS;
+}
+
 /* The command named in the path is one that can be used in the guild, or all of the application's are meant. */
-static enum api_error target_check(struct api_ctx *x, const struct application *app)
+static enum api_error target_check(struct api_ctx *x, const struct application *app, const struct api_access *access)
 {
     struct application_command cmd;
 
@@ -235,7 +248,7 @@ static enum api_error target_check(struct api_ctx *x, const struct application *
     if (r < 0)
         return api_port_error(r, API_ERROR_UNKNOWN_COMMAND);
     bool here = cmd.application_id == app->id && (!cmd.guild_id || cmd.guild_id == x->ids[1]);
-    return here ? API_OK : API_ERROR_UNKNOWN_COMMAND;
+    return here ? use_check(x, &cmd, access) : API_ERROR_UNKNOWN_COMMAND;
 }
 
 enum api_error guild_command_permissions_put(struct api_ctx *x)
@@ -249,7 +262,7 @@ enum api_error guild_command_permissions_put(struct api_ctx *x)
 
     if (e != API_OK || r < 0)
         return e != API_OK ? e : api_port_error(r, API_ERROR_UNKNOWN_APPLICATION);
-    e = target_check(x, &app);
+    e = target_check(x, &app, &access);
     if (e == API_OK)
         e = entries_read(x, &p.permissions_json);
     if (e != API_OK)

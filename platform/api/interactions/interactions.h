@@ -122,6 +122,8 @@ struct json_t *resolve_upload(struct resolver *r, struct json_t *types, struct j
  * command's with its subcommands. partial: autocomplete, where what is required may be missing. */
 enum api_error resolve_options(struct resolver *r, const struct application_command *cmd, bool partial, struct buf *out,
                                struct str *ret_name);
+/* Whether a channel is of the `channel_types` of an option or a select; one that is unknown is told later. */
+bool resolve_channel_fits(const struct resolver *r, struct json_t *option, uint64_t id);
 /* An entity of a select or of a menu command. kind: an option type (USER, ROLE, CHANNEL, MENTIONABLE). */
 void resolve_want(struct resolver *r, int kind, uint64_t id);
 void resolve_message(struct resolver *r, const struct message *m);

@@ -142,7 +142,7 @@ static void number_check(struct api_ctx *x, json_t *option, json_t *v, bool whol
         form_error(x, "value", "NUMBER_TYPE_MAX", "The value is above the option's maximum.");
 }
 
-static bool channel_fits(const struct resolver *r, json_t *option, uint64_t id)
+bool resolve_channel_fits(const struct resolver *r, json_t *option, uint64_t id)
 {
     json_t *types = json_object_get(option, "channel_types"), *v;
     struct channel ch;
@@ -162,7 +162,7 @@ static void entity_check(struct resolver *r, json_t *option, int type, json_t *v
 
     if (json_value_id(v, &id) < 0)
         form_error(r->x, "value", "NUMBER_TYPE_COERCE", "Value is not snowflake.");
-    else if (type == OPTION_CHANNEL && !channel_fits(r, option, id))
+    else if (type == OPTION_CHANNEL && !resolve_channel_fits(r, option, id))
         not_valid(r->x, "The channel is of a type that is not asked for.");
     else
         resolve_want(r, type, id);

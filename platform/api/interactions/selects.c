@@ -87,8 +87,11 @@ void select_values_read(struct api_ctx *x, struct resolver *r, json_t *component
     jw_arr(out);
     json_array_foreach(values, i, v)
     {
-        uint64_t id;
-        if (kind ? json_value_id(v, &id) < 0 : !json_is_string(v) || !offered(component, v))
+        uint64_t id = 0;
+        bool fits = kind ? json_value_id(v, &id) == 0 : json_is_string(v) && offered(component, v);
+        if (fits && kind == OPTION_CHANNEL)
+            fits = resolve_channel_fits(r, component, id);
+        if (!fits)
             form_error(x, "values", "COMPONENT_SELECT_VALUE_INVALID", "This value cannot be chosen.");
         else if (kind)
             resolve_want(r, kind, id);

@@ -199,6 +199,13 @@ static void keeps_permissions(void)
                200);
     expect_int((int)json_array_size(body), 1);
     expect_int(call(bob.token, "GET", NULL, PATH, U(bot.id), U(guild), U(ping)), 403);
+    /* who may not use it, may not let others */
+    uint64_t manager = role_new(&alice, guild, "{\"name\":\"m\",\"permissions\":\"268435488\"}");
+    role_give(&alice, guild, &bob, manager);
+    expect_int(call(bob.token, "PUT", json, PATH, U(bot.id), U(guild), U(ping)), 403);
+    expect_int(code(), 50013);
+    expect_int(call(alice.token, "PUT", "{\"permissions\":[]}", PATH, U(bot.id), U(guild), U(ping)), 200);
+    expect_int(call(bob.token, "PUT", json, PATH, U(bot.id), U(guild), U(ping)), 200);
     /* another name, no permissions */
     expect_int(call(bot.token, "PATCH", "{\"name\":\"pong\"}", "/applications/%llu/commands/%llu", U(bot.id), U(ping)),
                200);

@@ -273,6 +273,20 @@ static void asks_for_choices_and_files(void)
     expect_text(str_c(text_at("errors.data.components.0.component.options._errors.0.code")), "BASE_TYPE_BAD_LENGTH");
 }
 
+static void minds_channel_types(void)
+{
+    char json[256], data[128];
+
+    snprintf(json, sizeof json,
+             "{\"content\":\"x\",\"components\":[{\"type\":1,\"components\":[{\"type\":8,\"custom_id\":\"c\","
+             "\"channel_types\":[2]}]}]}");
+    expect_int(call(bot.token, "POST", json, "/channels/%llu/messages", U(general)), 200);
+    uint64_t message = id_at("id");
+    snprintf(data, sizeof data, "{\"component_type\":8,\"custom_id\":\"c\",\"values\":[\"%llu\"]}", U(general));
+    expect_int(press(&bob, message, data), 400);
+    expect_text(str_c(text_at("errors.data.values._errors.0.code")), "COMPONENT_SELECT_VALUE_INVALID");
+}
+
 /* Types that no application here can answer with, and what else would do. */
 static void answers_in_known_ways(void)
 {
@@ -294,6 +308,7 @@ void components(void)
     shows_components_v2();
     refuses_what_is_wrong();
     asks_for_choices_and_files();
+    minds_channel_types();
     answers_in_known_ways();
     api_stop();
 }
