@@ -9,7 +9,7 @@
 #include "rest-proxy/guard.h"
 #include <errno.h>
 
-#define GLOBAL_WINDOW_MS  1000
+#define GLOBAL_WINDOW_MS  1001 /* a second, and what two clocks cut off */
 #define IDLE_FORGET_MS    60000
 #define SWEEP_INTERVAL_MS 15000
 

@@ -2,7 +2,6 @@
  * connection in order, so what was reported is known to whatever is asked later. */
 #include "rest-proxy/limiter_redis.h"
 
-#include "platform/base/arena.h"
 #include "platform/base/check.h"
 #include "platform/base/limits.h"
 #include "platform/base/log.h"
@@ -11,14 +10,14 @@
 #include "platform/base/metrics.h"
 #include "platform/io/co.h"
 #include "platform/io/loop.h"
-#include "rest-proxy/guard.h"
+#include "rest-proxy/guard_shared.h"
 #include "rest-proxy/limiter_local.h"
 #include "rest-proxy/limiter_scripts.h"
+#include "rest-proxy/limiter_words.h"
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 
-#define GUARD_KEY   "gh:proxy:{egress:%s}:invalid"
 #define PROXIES_KEY "gh:proxies"
 #define GIVE_UP_MS  (4 * LIMIT_PROXY_BEAT_MS) /* without a sign of life a proxy does not count any more */
 
@@ -53,10 +52,7 @@ struct shared {
     bool connected, ever_connected, was_shared, lost_once, over;
     int proxies, number;
     int in_flight;
-    struct guard invalid; /* of all proxies, as told last */
-    int64_t guard_offset_ms;
-    int invalid_unsent, invalid_sending;
-    bool guard_busy;
+    struct guard_shared *guard;
 };
 
 static struct shared *shared_of(const struct limiter *l)
@@ -64,33 +60,15 @@ static struct shared *shared_of(const struct limiter *l)
     return (struct shared *)l;
 }
 
-/* --- keys and words --- */
-
-#define WORDS_MAX 24
-struct words {
-    struct arena a;
-    struct str at[WORDS_MAX];
-    int count;
-};
-
-static void word(struct words *w, struct str s)
-{
-    CHECK(w->count < WORDS_MAX);
-    w->at[w->count++] = s.p ? s : STR("");
-}
-
-static void word_int(struct words *w, int64_t v)
-{
-    word(w, arena_printf(&w->a, "%lld", (long long)v));
-}
+/* --- keys --- */
 
 /* Requests without a token are limited by address. */
 static void word_key(const struct shared *s, struct words *w, struct str token, const char *kind, struct str rest)
 {
     if (token.n > 0)
-        word(w, arena_printf(&w->a, "gh:proxy:{%.*s}:%s%.*s", STR_ARG(token), kind, STR_ARG(rest)));
+        words_add(w, arena_printf(&w->a, "gh:proxy:{%.*s}:%s%.*s", STR_ARG(token), kind, STR_ARG(rest)));
     else
-        word(w, arena_printf(&w->a, "gh:proxy:{egress:%s}:%s%.*s", s->egress, kind, STR_ARG(rest)));
+        words_add(w, arena_printf(&w->a, "gh:proxy:{egress:%s}:%s%.*s", s->egress, kind, STR_ARG(rest)));
 }
 
 static void word_keys(const struct shared *s, struct words *w, struct str token, struct str bucket_id)
@@ -103,16 +81,12 @@ static void word_keys(const struct shared *s, struct words *w, struct str token,
 
 static void word_now(const struct shared *s, struct words *w)
 {
-    if (s->o.own_time)
-        word_int(w, s->o.now_ms());
-    else
-        word(w, STR(""));
+    words_add_now(w, s->o.own_time ? s->o.now_ms : NULL);
 }
 
 static void run(struct shared *s, const char *script, int keys, struct words *w, redis_fn fn, void *arg)
 {
-    redis_script(s->redis, script, keys, w->count, w->at, LIMIT_PROXY_REDIS_MS, fn, arg);
-    arena_done(&w->a);
+    words_run(w, s->redis, script, keys, fn, arg);
 }
 
 static bool is_shared(const struct shared *s)
@@ -163,9 +137,9 @@ static void hold_tell(struct shared *s, const struct held *h, const char *kind, 
 
     word_key(s, &w, str_c(h->token), kind, id);
     word_now(s, &w);
-    word(&w, str_c(s->id));
-    word_int(&w, held_known(h));
-    word_int(&w, LIMIT_PROXY_PERMIT_MS);
+    words_add(&w, str_c(s->id));
+    words_add_int(&w, held_known(h));
+    words_add_int(&w, LIMIT_PROXY_PERMIT_MS);
     run(s, limiter_script_hold, 1, &w, NULL, NULL);
 }
 
@@ -200,81 +174,13 @@ static void window_teach(struct str bucket_id, const struct window *b, void *arg
 
     word_key(s, &w, id_token(bucket_id), "bucket:", bucket_id);
     word_now(s, &w);
-    word_int(&w, LIMIT_PROXY_PERMIT_MS);
-    word_int(&w, b->limit);
-    word_int(&w, b->remaining);
-    word_int(&w, b->id_ms);
-    word_int(&w, b->reset_at_ms - s->o.now_ms());
-    word_int(&w, b->length_ms);
+    words_add_int(&w, LIMIT_PROXY_PERMIT_MS);
+    words_add_int(&w, b->limit);
+    words_add_int(&w, b->remaining);
+    words_add_int(&w, b->id_ms);
+    words_add_int(&w, b->reset_at_ms - s->o.now_ms());
+    words_add_int(&w, b->length_ms);
     run(arg, limiter_script_teach, 1, &w, NULL, NULL);
-}
-
-/* --- the guard: what is left of the limit is divided among the proxies, because they hear of each other late --- */
-
-static int64_t guard_now(const struct shared *s)
-{
-    return s->o.now_ms() + s->guard_offset_ms;
-}
-
-static int64_t invalid_wait_ms(struct shared *s)
-{
-    int own = s->invalid_unsent + s->invalid_sending, sum = guard_sum(&s->invalid, guard_now(s));
-
-    if (s->o.invalid_max == 0 || sum == 0)
-        return 0;
-    int part = (s->o.invalid_max - (sum - own)) / s->proxies;
-    if (own + s->in_flight < (part > 0 ? part : 1) && sum < s->o.invalid_max)
-        return 0;
-    if (sum < s->o.invalid_max && s->in_flight > 0)
-        return LIMIT_PROXY_POLL_MS; /* what is in flight may turn out valid */
-    return guard_wait_ms(&s->invalid, guard_now(s));
-}
-
-static void guard_tell(struct shared *s);
-
-static void guard_apply(struct shared *s, const struct redis_reply *reply)
-{
-    int64_t now = redis_reply_int(redis_reply_at(reply, 0));
-
-    s->guard_offset_ms = now - s->o.now_ms();
-    guard_init(&s->invalid, now);
-    for (size_t i = 1; i + 1 < redis_reply_count(reply); i += 2)
-        guard_add(&s->invalid, now, (int)redis_reply_int(redis_reply_at(reply, i)),
-                  (int)redis_reply_int(redis_reply_at(reply, i + 1)));
-    guard_add(&s->invalid, now, 0, s->invalid_unsent);
-}
-
-static void on_guard(int error, const struct redis_reply *reply, void *arg)
-{
-    struct shared *s = arg;
-
-    if (s->over)
-        return;
-    s->guard_busy = false;
-    if (error || redis_reply_type(reply) != REDIS_ARRAY) {
-        s->invalid_unsent += s->invalid_sending; /* counted twice rather than not at all */
-        s->invalid_sending = 0;
-        return;
-    }
-    s->invalid_sending = 0;
-    guard_apply(s, reply);
-    if (s->invalid_unsent > 0)
-        guard_tell(s);
-}
-
-static void guard_tell(struct shared *s)
-{
-    struct words w = {0};
-
-    if (s->guard_busy || s->over || !s->connected)
-        return;
-    s->guard_busy = true;
-    s->invalid_sending = s->invalid_unsent;
-    s->invalid_unsent = 0;
-    word(&w, arena_printf(&w.a, GUARD_KEY, s->egress));
-    word_now(s, &w);
-    word_int(&w, s->invalid_sending);
-    run(s, limiter_script_guard, 1, &w, on_guard, s);
 }
 
 /* --- signs of life --- */
@@ -307,10 +213,10 @@ static void beat_send(struct shared *s)
 {
     struct words w = {0};
 
-    word(&w, STR(PROXIES_KEY));
-    word(&w, STR("")); /* always the server's: others are not asked when they are dead */
-    word(&w, str_c(s->id));
-    word_int(&w, GIVE_UP_MS);
+    words_add(&w, STR(PROXIES_KEY));
+    words_add(&w, STR("")); /* always the server's: others are not asked when they are dead */
+    words_add(&w, str_c(s->id));
+    words_add_int(&w, GIVE_UP_MS);
     run(s, limiter_script_beat, 1, &w, on_beat_answer, s);
 }
 
@@ -338,7 +244,7 @@ static void on_beat(void *arg)
         holds_tell(s);
         if (!is_shared(s))
             limiter_local_each_open(s->local, window_teach, s);
-        guard_tell(s);
+        guard_shared_tell(s->guard);
     }
     mode_tell(s);
 }
@@ -449,12 +355,12 @@ static void word_window(const struct shared *s, struct words *w, struct str buck
     const struct window *b = limiter_local_window(s->local, bucket_id);
     int64_t after = b && b->open ? b->reset_at_ms - s->o.now_ms() : 0;
 
-    word_int(w, !b ? 0 : b->known ? 1 : b->unlimited ? 2 : 0);
-    word_int(w, b ? b->limit : 0);
-    word_int(w, b ? b->remaining : 0);
-    word_int(w, b ? b->id_ms : 0);
-    word_int(w, after > 0 ? after : 0);
-    word_int(w, b ? b->length_ms : 0);
+    words_add_int(w, !b ? 0 : b->known ? 1 : b->unlimited ? 2 : 0);
+    words_add_int(w, b ? b->limit : 0);
+    words_add_int(w, b ? b->remaining : 0);
+    words_add_int(w, b ? b->id_ms : 0);
+    words_add_int(w, after > 0 ? after : 0);
+    words_add_int(w, b ? b->length_ms : 0);
 }
 
 static void ask_send(struct ask *q)
@@ -465,11 +371,11 @@ static void ask_send(struct ask *q)
 
     word_keys(s, &w, q->key.token, q->bucket_id);
     word_now(s, &w);
-    word(&w, str_c(s->id));
-    word_int(&w, q->want);
-    word_int(&w, LIMIT_PROXY_PERMIT_MS);
-    word_int(&w, q->key.route.global_exempt ? -1 : s->o.global_per_second);
-    word(&w, unknown);
+    words_add(&w, str_c(s->id));
+    words_add_int(&w, q->want);
+    words_add_int(&w, LIMIT_PROXY_PERMIT_MS);
+    words_add_int(&w, q->key.route.global_exempt ? -1 : s->o.global_per_second);
+    words_add(&w, unknown);
     word_window(s, &w, q->bucket_id);
     run(s, limiter_script_acquire, 4, &w, on_acquired, q);
 }
@@ -487,7 +393,8 @@ static void shared_acquire(struct limiter *l, struct str bucket_id, const struct
                            limiter_fn done, void *arg)
 {
     struct shared *s = shared_of(l);
-    struct limiter_grant g = {.verdict = LIMITER_GUARD, .wait_ms = invalid_wait_ms(s)};
+    struct limiter_grant g = {.verdict = LIMITER_GUARD,
+                              .wait_ms = guard_shared_wait_ms(s->guard, s->o.invalid_max, s->proxies, s->in_flight)};
 
     if (g.wait_ms > 0 && s->in_flight > 0 && g.wait_ms == LIMIT_PROXY_POLL_MS)
         g.verdict = LIMITER_WAIT;
@@ -522,17 +429,17 @@ static void shared_acquire(struct limiter *l, struct str bucket_id, const struct
 
 static void word_answer(struct words *w, const struct limiter_key *key, const struct limiter_outcome *o)
 {
-    word(w, key->route.template);
-    word(w, o->bucket);
-    word_int(w, o->answer.has_limit);
-    word_int(w, o->answer.limit);
-    word_int(w, o->answer.remaining);
-    word_int(w, o->answer.reset_ms);
-    word_int(w, o->answer.reset_after_ms);
-    word_int(w, o->answer.success);
-    word_int(w, o->status == 429 ? (int)o->scope : -1);
-    word_int(w, o->retry_after_ms);
-    word_int(w, limiter_outcome_locks(o, key));
+    words_add(w, key->route.template);
+    words_add(w, o->bucket);
+    words_add_int(w, o->answer.has_limit);
+    words_add_int(w, o->answer.limit);
+    words_add_int(w, o->answer.remaining);
+    words_add_int(w, o->answer.reset_ms);
+    words_add_int(w, o->answer.reset_after_ms);
+    words_add_int(w, o->answer.success);
+    words_add_int(w, o->status == 429 ? (int)o->scope : -1);
+    words_add_int(w, o->retry_after_ms);
+    words_add_int(w, limiter_outcome_locks(o, key));
 }
 
 static void report_send(struct shared *s, struct str from, struct str to, const struct limiter_key *key,
@@ -543,13 +450,13 @@ static void report_send(struct shared *s, struct str from, struct str to, const 
     word_keys(s, &w, key->token, from);
     word_key(s, &w, key->token, "bucket:", to);
     word_now(s, &w);
-    word(&w, str_c(s->id));
-    word_int(&w, bucket_permits);
-    word_int(&w, LIMIT_PROXY_PERMIT_MS);
-    word_int(&w, o->kind == LIMITER_UNUSED ? 1 : o->kind == LIMITER_LOST ? 2 : 3);
-    word_int(&w, key->route.global_exempt);
+    words_add(&w, str_c(s->id));
+    words_add_int(&w, bucket_permits);
+    words_add_int(&w, LIMIT_PROXY_PERMIT_MS);
+    words_add_int(&w, o->kind == LIMITER_UNUSED ? 1 : o->kind == LIMITER_LOST ? 2 : 3);
+    words_add_int(&w, key->route.global_exempt);
     word_answer(&w, key, o);
-    word_int(&w, token_permits);
+    words_add_int(&w, token_permits);
     run(s, limiter_script_report, 5, &w, NULL, NULL);
 }
 
@@ -582,9 +489,9 @@ static void shared_report(struct limiter *l, struct str bucket_id, const struct 
     if (s->connected)
         report_send(s, bucket_id, buf_str(&to), key, o, bucket_permits, token_permits);
     if (o->kind == LIMITER_ANSWERED && limiter_outcome_is_invalid(o)) {
-        s->invalid_unsent++;
-        guard_add(&s->invalid, guard_now(s), 0, 1);
-        guard_tell(s);
+        guard_shared_add(s->guard);
+        if (s->connected)
+            guard_shared_tell(s->guard);
     }
 }
 
@@ -607,8 +514,8 @@ static void shared_block(struct limiter *l, struct str bucket_id, int64_t wait_m
         return;
     word_key(s, &w, id_token(bucket_id), "bucket:", bucket_id);
     word_now(s, &w);
-    word_int(&w, wait_ms);
-    word_int(&w, LIMIT_PROXY_PERMIT_MS);
+    words_add_int(&w, wait_ms);
+    words_add_int(&w, LIMIT_PROXY_PERMIT_MS);
     run(s, limiter_script_block, 1, &w, NULL, NULL);
 }
 
@@ -641,7 +548,7 @@ static void shared_stats(struct limiter *l, struct limiter_stats *ret)
     struct shared *s = shared_of(l);
 
     s->local->ops->stats(s->local, ret);
-    ret->invalid_requests = (uint64_t)(guard_sum(&s->invalid, guard_now(s)) + s->invalid_unsent + s->invalid_sending);
+    ret->invalid_requests = (uint64_t)guard_shared_sum(s->guard);
 }
 
 static void shared_configure(struct limiter *l, int global_per_second, int invalid_max)
@@ -677,6 +584,7 @@ static void shared_free(struct limiter *l)
     s->over = true;
     s->connected = false;
     redis_free(s->redis);
+    guard_shared_free(s->guard);
     loop_timer_free(s->beat);
     held_free(&s->buckets);
     held_free(&s->tokens);
@@ -725,7 +633,7 @@ struct limiter *limiter_redis_new(const struct limiter_redis_options *o, struct 
     CHECK(RAND_bytes(bytes, sizeof(bytes)) == 1);
     for (size_t i = 0; i < sizeof(bytes); i++)
         snprintf(s->id + 2 * i, 3, "%02x", bytes[i]);
-    guard_init(&s->invalid, guard_now(s));
+    s->guard = guard_shared_new(redis, o->egress, o->now_ms, o->own_time);
     s->beat = loop_timer_new(on_beat, s);
     loop_timer_start(s->beat, LIMIT_PROXY_BEAT_MS, LIMIT_PROXY_BEAT_MS);
     redis_on_state(redis, on_redis, s);

@@ -187,7 +187,7 @@ const char limiter_script_report[] =
     "  hold(th, proxy, tonumber(ARGV[18]), now + permit_ms)\n"
     "  if kind ~= '1' then\n"
     "    t.serial = (t.serial or 0) + 1\n"
-    "    redis.call('ZADD', KEYS[3], now + 1000, string.format('%.0f', t.serial))\n"
+    "    redis.call('ZADD', KEYS[3], now + 1001, string.format('%.0f', t.serial))\n"
     "    redis.call('PEXPIRE', KEYS[3], 60000)\n"
     "  end\n"
     "end\n"

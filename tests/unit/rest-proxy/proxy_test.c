@@ -384,7 +384,8 @@ static void the_global_limit_holds(void)
     static char paths[60][80];
     struct co_group g = {0};
 
-    open_all(1000, 1000, 20);
+    open_all(1000, 1000, 1000);
+    proxy_configure(proxy, 20, 10000); /* as a reload does, for the next permit on */
     int64_t start = clock_mono_ms();
     for (int i = 0; i < 60; i++) {
         snprintf(paths[i], sizeof(paths[i]), "/api/channels/10000000000000000%d", i % 6);
@@ -397,6 +398,39 @@ static void the_global_limit_holds(void)
     close_all();
 }
 ON_LOOP(the_global_limit_holds)
+
+/* The value of the first sample that begins so on the proxy's own page. */
+static double metric_read(const char *begins)
+{
+    struct http_result r;
+    char url[128];
+
+    snprintf(url, sizeof(url), "%s/metrics", base_url);
+    struct http_call_options o = {.method = "GET", .url = url, .timeout_ms = 20000, .body_max = 1 << 20};
+    assert_int_equal(http_call_await(client, &o, &r), 0);
+    const char *at = strstr(r.body.data, begins);
+    assert_non_null(at);
+    double value = strtod(at + strlen(begins), NULL);
+    http_result_done(&r);
+    return value;
+}
+
+static void the_time_in_the_queue_is_told(void)
+{
+    struct request first = {.path = MESSAGES, .body = "a"}, second_one = {.path = MESSAGES, .body = "b"};
+
+    open_all(1, 400, 50);
+    send_one(&first);
+    double count = metric_read("guildhall_proxy_queue_wait_seconds_count{group=\"messages\"} ");
+    double sum = metric_read("guildhall_proxy_queue_wait_seconds_sum{group=\"messages\"} ");
+    send_one(&second_one);
+    assert_int_equal(second_one.status, 200);
+    assert_true(metric_read("guildhall_proxy_queue_wait_seconds_count{group=\"messages\"} ") == count + 1);
+    assert_true(metric_read("guildhall_proxy_queue_wait_seconds_sum{group=\"messages\"} ") > sum);
+    assert_true(metric_read("guildhall_proxy_queue_wait_seconds_bucket{group=\"messages\",le=\"+Inf\"} ") == count + 1);
+    close_all();
+}
+ON_LOOP(the_time_in_the_queue_is_told)
 
 static void what_is_not_the_api(void)
 {
@@ -646,6 +680,7 @@ int main(void)
         cmocka_unit_test(a_401_locks_and_unlocks_test),
         cmocka_unit_test(too_many_invalid_ones_stop_it_test),
         cmocka_unit_test(the_global_limit_holds_test),
+        cmocka_unit_test(the_time_in_the_queue_is_told_test),
         cmocka_unit_test(what_is_not_the_api_test),
         cmocka_unit_test(one_key_is_sent_once_test),
         cmocka_unit_test(an_answer_that_never_came_is_reported_test),
