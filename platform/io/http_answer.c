@@ -175,10 +175,8 @@ static void feed_head(struct http_answer *a, struct str *data)
         head_begin(a);
     else if (why == HPE_HEADER_OVERFLOW)
         refuse(a, -EMSGSIZE);
-    else if (why != HPE_OK && why != HPE_PAUSED)
+    else if (why != HPE_PAUSED && (why != HPE_OK || data->n)) /* or it stopped without saying why */
         refuse(a, -EPROTO);
-    else if (why == HPE_OK && data->n)
-        refuse(a, -EPROTO); /* the parser stopped without saying why */
 }
 
 static void body_add(struct http_answer *a, struct str bytes)
