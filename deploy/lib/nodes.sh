@@ -76,7 +76,7 @@ node_command() {
     shard-*)
         port=SHARD_${number}_PORT
         command=("$bin" shard --admin-listen "127.0.0.1:${!port}" --upstream "$API_URL" "${client[@]}"
-            --intents 33281 --shard-count 4 --shards-max 2)
+            --intents 34311 --shard-count 4 --shards-max 2)
         health=http://127.0.0.1:${!port}
         ;;
     worker-*)

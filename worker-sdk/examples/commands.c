@@ -1,4 +1,5 @@
-/* Slash commands: typed options with autocomplete, buttons, a modal, and an answer that takes its time. */
+/* Slash commands: typed options with autocomplete, buttons, a modal, and an answer that takes its time. Interactions
+ * need no intent, but a shard. */
 #include <guildhall/guildhall.h>
 
 #include <errno.h>
@@ -69,9 +70,7 @@ static int send_pressed(struct gh_context *c, const struct gh_interaction *i, vo
 {
     (void)arg;
     bool yes = strcmp(gh_custom_rest(i), "yes") == 0;
-    const struct gh_message_body after = {.content = yes ? "Sent." : "Forgotten.",
-                                          .components = (const struct gh_component[]){{0}}, /* an empty list */
-                                          .components_count = 0};
+    const struct gh_message_body after = {.content = yes ? "Sent." : "Forgotten.", GH_EMPTY(components)};
     return gh_update(c, i, &after, NULL);
 }
 

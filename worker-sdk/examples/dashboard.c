@@ -1,5 +1,6 @@
 /* A dashboard without events or gateway: it reads the cache that the shards keep, prints a guild once, and ends.
- * GUILD_ID=... dashboard. It needs REDIS_URL and DISCORD_TOKEN (for the application's id; nothing is sent). */
+ * GUILD_ID=... dashboard. It needs REDIS_URL and DISCORD_TOKEN (for the application's id; nothing is sent), and a
+ * shard that keeps the cache: with GUILDS, --intents 1, guilds, channels and roles are there. */
 #include <guildhall/guildhall.h>
 
 #include <stdio.h>
@@ -7,7 +8,11 @@
 
 static const char *kind(int64_t type)
 {
-    return type == 0 ? "#" : type == 2 ? "voice " : type == 4 ? "category " : type == 5 ? "news " : "other ";
+    return type == GH_CHANNEL_TEXT       ? "#"
+           : type == GH_CHANNEL_VOICE    ? "voice "
+           : type == GH_CHANNEL_CATEGORY ? "category "
+           : type == GH_CHANNEL_NEWS     ? "news "
+                                         : "other ";
 }
 
 static int by_position(const void *a, const void *b)

@@ -1,5 +1,6 @@
 /* Moderation: commands that only moderators see, the hierarchy checked from the cache, reasons in the audit log, and a
- * notice to a log channel for every ban, whoever made it. LOG_CHANNEL names that channel. */
+ * notice to a log channel for every ban, whoever made it. LOG_CHANNEL names that channel. The shards need GUILDS and
+ * GUILD_MODERATION (--intents 5; with GUILD_MEMBERS, 7, everybody's permissions are known), the bot the rights. */
 #include <guildhall/guildhall.h>
 
 #include <stdlib.h>
@@ -68,7 +69,7 @@ static int on_ban(struct gh_context *c, const struct gh_ban *b, void *arg)
         return 0;
     const struct gh_message_body notice = {
         .content = gh_printf(c, "%s (%s) was banned.", gh_mention_user(c, b->user.id), gh_escape(c, b->user.username)),
-        .allowed_mentions = &(struct gh_allowed_mentions){.parse = (const char *const[]){""}, .parse_count = 0}};
+        .allowed_mentions = &(struct gh_allowed_mentions){GH_EMPTY(parse)}};
     return gh_create_message(c, log_channel, &notice, NULL, NULL);
 }
 

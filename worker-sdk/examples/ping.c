@@ -1,5 +1,6 @@
 /* Answers !ping with pong and the channel's name from the cache. Settings come from the environment: DISCORD_TOKEN,
- * AMQP_URL, REDIS_URL, PROXY_URL. Start it as often as you like. */
+ * AMQP_URL, REDIS_URL, PROXY_URL. Start it as often as you like. The shards need GUILDS, GUILD_MESSAGES and
+ * MESSAGE_CONTENT: --intents 33281. */
 #include <guildhall/guildhall.h>
 
 #include <string.h>

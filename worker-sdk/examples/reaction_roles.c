@@ -1,5 +1,6 @@
 /* Reaction roles: who reacts to MESSAGE_ID with an emoji gets the role beside it, and loses it with the reaction.
- * ROLES=emoji=role id,emoji=role id,... (emoji: Unicode, or name:id). The bot puts the reactions there itself. */
+ * ROLES=emoji=role id,emoji=role id,... (emoji: Unicode, or name:id). The bot puts the reactions there itself.
+ * The shards need GUILD_MESSAGE_REACTIONS (--intents 1024), the bot MANAGE_ROLES and a higher role. */
 #include <guildhall/guildhall.h>
 
 #include <stdlib.h>

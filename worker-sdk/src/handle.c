@@ -155,8 +155,8 @@ int item_handle(struct gh_bot *bot, struct item *item)
         if (r == 0)
             break;
         metric_add(&failed, 1);
-        LOG_WARN("handler failed", "event=%s session=%s seq=%lld try=%d error=%d", item->event.type,
-                 item->event.session, (long long)item->event.seq, i + 1, r);
+        LOG_WARN("handler failed", "type=%s session=%s seq=%lld try=%d error=%d", item->event.type, item->event.session,
+                 (long long)item->event.seq, i + 1, r);
         if (i + 1 < TRIES) {
             metric_add(&retried, 1);
             co_sleep(pause_ms);

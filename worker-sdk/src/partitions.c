@@ -159,7 +159,7 @@ static void partition_run(void *arg)
             amqp_ack(p->all->consumer, item->tag, item->epoch, false);
         } else {
             metric_add(&dead, 1);
-            LOG_ERROR("event given up", "event=%s session=%s seq=%lld partition=%u", item->event.type,
+            LOG_ERROR("event given up", "type=%s session=%s seq=%lld partition=%u", item->event.type,
                       item->event.session, (long long)item->event.seq, p->number);
             amqp_reject(p->all->consumer, item->tag, item->epoch);
         }

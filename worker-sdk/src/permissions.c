@@ -74,19 +74,39 @@ uint64_t gh_permissions(uint64_t guild_id, uint64_t owner_id, const struct gh_ro
     return bits;
 }
 
-int gh_permissions_of(struct gh_context *c, uint64_t guild_id, uint64_t channel_id, uint64_t user_id, uint64_t *ret)
+/* Threads have no overwrites of their own. */
+static const struct gh_channel *ruling_channel(struct gh_context *c, uint64_t guild_id, uint64_t channel_id)
+{
+    const struct gh_channel *channel = gh_cache_channel(c, guild_id, channel_id);
+    bool thread = channel && channel->type >= GH_CHANNEL_NEWS_THREAD && channel->type <= GH_CHANNEL_PRIVATE_THREAD;
+    return thread ? gh_cache_channel(c, guild_id, channel->parent_id) : channel;
+}
+
+/* known NULL: the cached member. */
+static int permissions_of(struct gh_context *c, uint64_t guild_id, uint64_t channel_id, uint64_t user_id,
+                          const struct gh_member *known, uint64_t *ret)
 {
     size_t count;
     const struct gh_guild *guild = gh_cache_guild(c, guild_id);
     const struct gh_role *roles = guild ? gh_cache_roles(c, guild_id, &count) : NULL;
-    const struct gh_member *cached = roles ? gh_cache_member(c, guild_id, user_id) : NULL;
-    const struct gh_channel *channel = cached && channel_id ? gh_cache_channel(c, guild_id, channel_id) : NULL;
-    if (!cached || (channel_id && !channel))
+    known = known || !roles ? known : gh_cache_member(c, guild_id, user_id);
+    const struct gh_channel *channel = known && channel_id ? ruling_channel(c, guild_id, channel_id) : NULL;
+    if (!roles || !known || (channel_id && !channel))
         return redis_connected(c->bot->redis) ? -ENOENT : -EHOSTDOWN;
-    struct gh_member member = *cached;
+    struct gh_member member = *known;
     member.user.id = user_id;
     *ret = gh_permissions(guild_id, guild->owner_id, roles, count, &member, channel, clock_wall_ms() / 1000);
     return 0;
+}
+
+int gh_permissions_of(struct gh_context *c, uint64_t guild_id, uint64_t channel_id, uint64_t user_id, uint64_t *ret)
+{
+    return permissions_of(c, guild_id, channel_id, user_id, NULL, ret);
+}
+
+int gh_author_permissions(struct gh_context *c, const struct gh_message *m, uint64_t *ret)
+{
+    return permissions_of(c, m->guild_id, m->channel_id, m->author.id, m->member, ret);
 }
 
 const char *gh_permissions_text(struct gh_context *c, uint64_t permissions)

@@ -1,4 +1,5 @@
-/* What workers share through Redis: cooldowns, timers that run once for the group, and the registration of commands. */
+/* What workers share through Redis: cooldowns, timers that run once for the group, the registration of commands; and
+ * permissions from the cache. */
 #include "tests/support/co_test.h"
 #include "tests/support/services.h"
 
@@ -85,6 +86,47 @@ static void a_cooldown_counts_for_all_workers_and_each_event_once(void)
     for (int i = 0; error == -EAGAIN && i < 2400; i++, co_sleep(25)) /* until its 30 ms are over */
         error = gh_cooldown(&task, "other", 1, 30, &wait_ms);
     expect_int(error, 0);
+    close_bots();
+}
+
+static void cached(const char *kind, const char *field, const char *json)
+{
+    char key[64];
+    struct redis_reply *reply = NULL;
+    snprintf(key, sizeof key, "gh:%llu:{1}:%s", (unsigned long long)application, kind);
+    expect_int(
+        redis_await(bots[0].redis, 4, (struct str[]){STR("HSET"), str_c(key), str_c(field), str_c(json)}, &reply), 0);
+    redis_reply_free(reply);
+}
+
+static void permissions_come_from_the_cache_and_the_member_at_hand(void)
+{
+    uint64_t may = 0, all = 0;
+    const struct gh_member with_role = {.roles = (const uint64_t[]){5}, .roles_count = 1};
+    struct gh_message m = {.guild_id = 1, .channel_id = 20, .author = {.id = 7}, .member = &with_role};
+    open_bots(NULL);
+    bots[0].cache = (struct cache){bots[0].redis, application};
+    struct gh_context c = context_of(0, 0);
+    expect_int(gh_author_permissions(&c, &m, &may), -ENOENT); /* no such guild */
+    cached("guild", "id", "\"1\"");
+    cached("guild", "owner_id", "\"9\"");
+    cached("roles", "1", "{\"id\":\"1\",\"permissions\":\"1024\"}");
+    cached("roles", "5", "{\"id\":\"5\",\"permissions\":\"10240\"}"); /* SEND_MESSAGES, MANAGE_MESSAGES */
+    cached("channels", "20",
+           "{\"id\":\"20\",\"type\":0,\"permission_overwrites\":[{\"id\":\"5\",\"type\":0,"
+           "\"allow\":\"0\",\"deny\":\"8192\"}]}");
+    cached("threads", "21", "{\"id\":\"21\",\"type\":11,\"parent_id\":\"20\"}");
+    expect_int(gh_author_permissions(&c, &m, &may), 0);
+    expect_int(may, GH_PERMISSION(VIEW_CHANNEL) | GH_PERMISSION(SEND_MESSAGES));
+    m.channel_id = 21; /* a thread: its parent's overwrites */
+    expect_int(gh_author_permissions(&c, &m, &may), 0);
+    expect_int(may, GH_PERMISSION(VIEW_CHANNEL) | GH_PERMISSION(SEND_MESSAGES));
+    expect_int(gh_permissions_of(&c, 1, 20, 7, &all), -ENOENT); /* the cache has no members */
+    cached("members", "7", "{\"roles\":[\"5\"]}");
+    expect_int(gh_permissions_of(&c, 1, 0, 7, &all), 0);
+    expect_int(all, may | GH_PERMISSION(MANAGE_MESSAGES));
+    expect_int(gh_permissions_of(&c, 1, 20, 9, &all), -ENOENT);
+    context_done(&c);
     close_bots();
 }
 
@@ -181,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CO_TEST(a_cooldown_counts_for_all_workers_and_each_event_once),
+        CO_TEST(permissions_come_from_the_cache_and_the_member_at_hand),
         CO_TEST(a_named_timer_runs_once_for_the_group),
         CO_TEST(commands_are_registered_once_and_again_when_they_differ),
     };

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Programs run with every library of the same number (libguildhall.so.<number>) that is not older than their headers. */
+/* Programs run with every library of the same number (libguildhall.so.<number>) that is not older than their headers.
+ */
 #define GUILDHALL_ABI 0
 
 #ifndef GH_API

@@ -39,10 +39,11 @@ GH_API int gh_bot_once(struct gh_bot *bot, int (*fn)(struct gh_context *c, void 
 GH_API void gh_bot_stop(struct gh_bot *bot);
 
 /* Handlers: 0: done. Anything else: the event is handled again after 0.2, 0.8 and 3.2 s, then put with the dead
- * letters. An event is handled once, after every earlier one of its guild, unless the worker is killed between the handler's
- * effect and the acknowledgement, milliseconds later: then it comes again, with `redelivered`, to whoever has the guild
- * next. Replies sent with this library are not sent twice for it, because they carry a nonce made from the event; other
- * effects should be keyed by the entity's id, or by session and seq. README.md, "Repetitions", has the whole of it. */
+ * letters. An event is handled once, after every earlier one of its guild, unless the worker is killed between the
+ * handler's effect and the acknowledgement, milliseconds later: then it comes again, with `redelivered`, to whoever has
+ * the guild next. Replies sent with this library are not sent twice for it, because they carry a nonce made from the
+ * event; other effects should be keyed by the entity's id, or by session and seq. README.md, "Repetitions", has the
+ * whole of it. */
 struct gh_event {
     const char *type;  /* "MESSAGE_CREATE" */
     const char *json;  /* the dispatch's d */

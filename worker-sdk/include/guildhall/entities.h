@@ -47,9 +47,40 @@ struct gh_json;
     ;
 #include <guildhall/entities.def>
 
-/* A list member in an initializer: GH_LIST(embeds, struct gh_embed, {.title = "a"}, {.title = "b"}). It lives as long
- * as the block it stands in. */
+/* A list member in an initializer: GH_LIST(embeds, struct gh_embed, {.title = "a"}, {.title = "b"}), or of texts
+ * GH_LIST(parse, char *const, "users"). GH_EMPTY(embeds) is written as [], which takes away what was
+ * there. Both live as long as the block they stand in. */
 #define GH_LIST(member, type, ...)                                                                                     \
     .member = (const type[]){__VA_ARGS__}, .member##_count = sizeof((const type[]){__VA_ARGS__}) / sizeof(type)
+#define GH_EMPTY(member) .member = (const void *)"", .member##_count = 0
+
+/* Values of `type` and their like. Source: Discord API documentation, "Channel", "Gateway Events: Activity Object",
+ * "Application". */
+enum {
+    GH_CHANNEL_TEXT,
+    GH_CHANNEL_DM,
+    GH_CHANNEL_VOICE,
+    GH_CHANNEL_GROUP_DM,
+    GH_CHANNEL_CATEGORY,
+    GH_CHANNEL_NEWS,
+    GH_CHANNEL_NEWS_THREAD = 10,
+    GH_CHANNEL_PUBLIC_THREAD,
+    GH_CHANNEL_PRIVATE_THREAD,
+    GH_CHANNEL_STAGE,
+    GH_CHANNEL_DIRECTORY,
+    GH_CHANNEL_FORUM,
+    GH_CHANNEL_MEDIA
+};
+enum { GH_OVERWRITE_ROLE, GH_OVERWRITE_MEMBER };
+enum {
+    GH_ACTIVITY_PLAYING,
+    GH_ACTIVITY_STREAMING,
+    GH_ACTIVITY_LISTENING,
+    GH_ACTIVITY_WATCHING,
+    GH_ACTIVITY_CUSTOM,
+    GH_ACTIVITY_COMPETING
+};
+enum { GH_INSTALL_GUILD, GH_INSTALL_USER };                  /* integration_types */
+enum { GH_CONTEXT_GUILD, GH_CONTEXT_BOT_DM, GH_CONTEXT_DM }; /* contexts */
 
 #endif

@@ -19,9 +19,13 @@ enum gh_permission_bit {
  * now_s (Unix time). roles: the guild's. Source: Discord API documentation, "Permissions". */
 GH_API uint64_t gh_permissions(uint64_t guild_id, uint64_t owner_id, const struct gh_role *roles, size_t roles_count,
                                const struct gh_member *member, const struct gh_channel *channel, int64_t now_s);
-/* The same from the cache; channel_id 0: in the guild. 0, -ENOENT (guild or member not cached), -EHOSTDOWN. */
+/* The same from the cache; channel_id 0: in the guild; a thread: its parent. 0, -ENOENT (guild, member or channel not
+ * cached), -EHOSTDOWN. */
 GH_API int gh_permissions_of(struct gh_context *c, uint64_t guild_id, uint64_t channel_id, uint64_t user_id,
                              uint64_t *ret);
+/* What the author of a message that just came may do in its channel, by the member that came with it: the cache needs
+ * no members. (Interactions tell it themselves: i->member->permissions, and the bot's own in i->app_permissions.) */
+GH_API int gh_author_permissions(struct gh_context *c, const struct gh_message *m, uint64_t *ret);
 /* "KICK_MEMBERS, BAN_MEMBERS" */
 GH_API const char *gh_permissions_text(struct gh_context *c, uint64_t permissions);
 
