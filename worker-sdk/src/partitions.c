@@ -244,6 +244,7 @@ static void on_leave(unsigned slot, void *arg)
     struct partitions *all = arg;
     struct partition *p = &all->parts[slot];
     p->leaving = true;
+    p->canceled = false;
     if (!p->lost)
         amqp_consumer_remove(all->consumer, p->queue, on_canceled, p);
 }
