@@ -19,6 +19,7 @@
 struct ask {
     struct cache cache;
     uint64_t ids[IDS_MAX];
+    uint64_t guild; /* of the thread in ids */
     struct buf *out;
 };
 
@@ -80,17 +81,52 @@ static int get_thread_member(const struct ask *a)
     return error ? error : cache_thread_member(&a->cache, guild, a->ids[0], a->ids[1], a->out);
 }
 
-static int get_thread_members(const struct ask *a)
-{
-    uint64_t guild;
-    int error = guild_of(a, a->ids[0], &guild);
+/* --- list: slice by slice, printed as they come --- */
 
-    return error ? error : cache_thread_members(&a->cache, guild, a->ids[0], a->out);
+static int slice_of_entity(const struct ask *a, uint64_t *cursor);
+
+static int slices_print(const struct ask *a, int (*slice)(const struct ask *a, uint64_t *cursor))
+{
+    uint64_t cursor = 0;
+    bool any = false;
+    int error;
+
+    do {
+        buf_clear(a->out);
+        error = slice(a, &cursor);
+        if (error)
+            break;
+        struct str elements = {a->out->data + 1, a->out->len - 2}; /* without its brackets */
+        if (elements.n > 0)
+            printf("%s%.*s", any ? "," : "[", STR_ARG(elements));
+        any |= elements.n > 0;
+    } while (cursor != 0);
+    buf_clear(a->out);
+    buf_adds(a->out, any ? "]" : "");
+    return error ? error : any ? 0 : -ENOENT;
 }
 
-static int get_guilds(const struct ask *a)
+static int slice_of_thread(const struct ask *a, uint64_t *cursor)
 {
-    return cache_guilds(&a->cache, a->out);
+    return cache_thread_members_slice(&a->cache, a->guild, a->ids[0], cursor, a->out);
+}
+
+static int list_thread_members(const struct ask *a)
+{
+    struct ask with_guild = *a;
+    int error = guild_of(a, a->ids[0], &with_guild.guild);
+
+    return error ? error : slices_print(&with_guild, slice_of_thread);
+}
+
+static int slice_of_guilds(const struct ask *a, uint64_t *cursor)
+{
+    return cache_guilds_slice(&a->cache, cursor, a->out);
+}
+
+static int list_guilds(const struct ask *a)
+{
+    return slices_print(a, slice_of_guilds);
 }
 
 /* get NULL: the entity's in a guild, by guild and id; list: all of the guild's. */
@@ -117,7 +153,7 @@ static const struct noun {
     {"stage_instance", 2, "GUILD STAGE", NULL, CACHE_STAGES, false},
     {"scheduled_event", 2, "GUILD EVENT", NULL, CACHE_EVENTS, false},
     {"thread_member", 2, "THREAD USER", get_thread_member, CACHE_THREAD_MEMBERS, false},
-    {"guilds", 0, "", get_guilds, CACHE_GUILDS, true},
+    {"guilds", 0, "", list_guilds, CACHE_GUILDS, true},
     {"channels", 1, "GUILD", NULL, CACHE_CHANNELS, true},
     {"threads", 1, "GUILD", NULL, CACHE_THREADS, true},
     {"members", 1, "GUILD", NULL, CACHE_MEMBERS, true},
@@ -130,7 +166,7 @@ static const struct noun {
     {"voice_states", 1, "GUILD", NULL, CACHE_VOICE_STATES, true},
     {"stage_instances", 1, "GUILD", NULL, CACHE_STAGES, true},
     {"scheduled_events", 1, "GUILD", NULL, CACHE_EVENTS, true},
-    {"thread_members", 1, "THREAD", get_thread_members, CACHE_THREAD_MEMBERS, true},
+    {"thread_members", 1, "THREAD", list_thread_members, CACHE_THREAD_MEMBERS, true},
 };
 
 static const struct noun *noun_find(const char *word, bool list)
@@ -155,8 +191,12 @@ static int run_get(const struct ask *a)
 
     if (n->get)
         return n->get(a);
-    return n->list ? cache_list(&a->cache, n->entity, a->ids[0], a->out)
-                   : cache_get(&a->cache, n->entity, a->ids[0], a->ids[1], a->out);
+    return n->list ? slices_print(a, slice_of_entity) : cache_get(&a->cache, n->entity, a->ids[0], a->ids[1], a->out);
+}
+
+static int slice_of_entity(const struct ask *a, uint64_t *cursor)
+{
+    return cache_list_slice(&a->cache, self.noun->entity, a->ids[0], cursor, a->out);
 }
 
 /* --- the others --- */

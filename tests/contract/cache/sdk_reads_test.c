@@ -62,6 +62,67 @@ static void a_worker_reads_every_entity(void)
 }
 ON_LOOP(a_worker_reads_every_entity)
 
+#define MANY 12000
+
+struct tally {
+    uint64_t sum;
+    unsigned count, most;
+    bool told[MANY + 1]; /* one may come twice */
+};
+
+static int on_member(const struct gh_member *member, void *arg)
+{
+    struct tally *t = arg;
+
+    assert_in_range(member->user.id, 1, MANY);
+    t->count += !t->told[member->user.id];
+    t->told[member->user.id] = true;
+    return t->count == t->most ? 7 : 0;
+}
+
+static int on_guild_id(uint64_t guild_id, void *arg)
+{
+    ((struct tally *)arg)->sum += guild_id;
+    return 0;
+}
+
+static void a_worker_reads_a_long_list_in_slices(void)
+{
+    struct gh_bot bot = {0};
+    struct gh_context c = {.bot = &bot};
+    struct buf BUF_AUTO data = BUF_INIT(8 << 20);
+    static struct tally all, some = {.most = 1500}, guilds, none = {.most = 1};
+    size_t n = 99;
+
+    open_cache(43, INTENTS_ALL);
+    bot.cache = cache;
+    for (unsigned i = 0; i < MANY; i += 1000) {
+        buf_clear(&data);
+        buf_adds(&data, "{\"guild_id\":\"21000000\",\"members\":[");
+        for (unsigned k = i; k < i + 1000; k++)
+            buf_addf(&data,
+                     "%s{\"user\":{\"id\":\"%u\",\"username\":\"someone\"},\"nick\":\"somebody whose nick is "
+                     "longer than a packed hash takes\"}",
+                     k > i ? "," : "", k + 1);
+        buf_adds(&data, "]}");
+        put("GUILD_MEMBERS_CHUNK", data.data);
+    }
+    put("GUILD_CREATE", "{\"id\":\"22000000\"}");
+    assert_int_equal(gh_cache_each_member(&c, GUILD, on_member, &all), 0);
+    assert_int_equal(all.count, MANY);
+    assert_int_equal(gh_cache_each_member(&c, GUILD, on_member, &some), 7);
+    assert_int_equal(some.count, 1500);
+    assert_int_equal(gh_cache_each_member(&c, 5, on_member, &none), 0);
+    assert_int_equal(none.count, 0);
+    assert_int_equal(gh_cache_each_guild_id(&c, on_guild_id, &guilds), 0);
+    assert_int_equal(guilds.sum, 22000000);
+    assert_null(gh_cache_members(&c, GUILD, &n)); /* too many for one array */
+    assert_null(c.roots);                         /* nothing was kept */
+    context_done(&c);
+    close_cache();
+}
+ON_LOOP(a_worker_reads_a_long_list_in_slices)
+
 static void a_worker_asks_how_far_the_cache_is(void)
 {
     struct gh_bot bot = {0};
@@ -83,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_reads_every_entity_test),
+        cmocka_unit_test(a_worker_reads_a_long_list_in_slices_test),
         cmocka_unit_test(a_worker_asks_how_far_the_cache_is_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,8 @@
  * there follows from the shards' intents and their --cache (cache/README.md). Each call waits for Redis (other handlers
  * go on). NULL: not there, or Redis unreachable. What is returned belongs to the handler's call and ends with it; lists
  * are one array of ret_count structs (set only where there is a list), in no order where none is said. What the shards
- * trimmed away reads as absent. guild_id 0: outside guilds, where it says so.
+ * trimmed away reads as absent. guild_id 0: outside guilds, where it says so. A list of more than 10,000 is NULL, too:
+ * the gh_cache_each_* calls read it in slices of about 1,000.
  *
  * An event is in the cache before its handler runs. Later events may be in it, too: a member whose joining is handled
  * may have left again. */
@@ -57,6 +58,20 @@ GH_API const struct gh_message *gh_cache_messages(struct gh_context *c, uint64_t
                                                   unsigned count, size_t *ret_count);
 /* The ids of all guilds that the bot is in. */
 GH_API const uint64_t *gh_cache_guild_ids(struct gh_context *c, size_t *ret_count);
+
+/* One after the other, however many there are: fn is called for each until it answers other than 0; what it is given
+ * ends with its call. Redis is asked for the next slice when fn had the last one, so no more of them are in memory. One
+ * that is there all the while comes at least once; twice only where Redis resizes its table meanwhile. What fn answered
+ * last, 0 (also where there are none), or -EHOSTDOWN. */
+GH_API int gh_cache_each_member(struct gh_context *c, uint64_t guild_id,
+                                int (*fn)(const struct gh_member *member, void *arg), void *arg);
+GH_API int gh_cache_each_presence(struct gh_context *c, uint64_t guild_id,
+                                  int (*fn)(const struct gh_presence *presence, void *arg), void *arg);
+GH_API int gh_cache_each_voice_state(struct gh_context *c, uint64_t guild_id,
+                                     int (*fn)(const struct gh_voice_state *state, void *arg), void *arg);
+GH_API int gh_cache_each_thread_member(struct gh_context *c, uint64_t guild_id, uint64_t thread_id,
+                                       int (*fn)(const struct gh_thread_member *member, void *arg), void *arg);
+GH_API int gh_cache_each_guild_id(struct gh_context *c, int (*fn)(uint64_t guild_id, void *arg), void *arg);
 
 /* Is everything in the cache that the shard of this context's event was told up to it, in all of its guilds? 1, 0 (not
  * yet, or the shard has begun a new session), -EHOSTDOWN, -EINVAL in a task, which has no event. The event's own guild
