@@ -7,7 +7,8 @@
 #include <sodium.h>
 #include <stdio.h>
 
-#define EVENTS_MAX 256
+#define EVENTS_MAX  256
+#define FENCE_TOPIC 7 /* nobody's */
 
 struct ports ports;
 struct token_registry *tokens;
@@ -25,11 +26,13 @@ static struct {
     char url[64];
     struct {
         enum event_type type;
+        uint64_t number;
         json_t *data;
     } events[EVENTS_MAX];
     unsigned event_count;
     struct arena arena;
     char node[48];
+    uint64_t fence_id;
     bool stopped, full;
 } self;
 
@@ -44,9 +47,12 @@ static void on_event(const struct bus_delivery *d, void *arg)
 {
     (void)arg;
     bus_ack(ports.bus, d->tag, d->epoch);
-    if (self.event_count == EVENTS_MAX)
+    if (d->event->id == self.fence_id)
+        self.fence_id = 0;
+    if (self.event_count == EVENTS_MAX || d->event->topic == FENCE_TOPIC)
         return;
     self.events[self.event_count].type = d->event->type;
+    self.events[self.event_count].number = d->event->number;
     self.events[self.event_count].data = json_loadb(d->event->data.p, d->event->data.n, 0, NULL);
     expect_true(self.events[self.event_count].data != NULL);
     self.event_count++;
@@ -328,10 +334,24 @@ void watch(uint64_t topic)
     expect_int(kv_interest_add(ports.kv, self.node, &topic, 1, &number), 0);
 }
 
+/* What was published before is here afterwards: one queue, and this comes last. */
+static void fence(void)
+{
+    const char *nodes[] = {self.node};
+    struct event e = {.id = snowflake_next(), .type = EVENT_TYPING_START, .topic = FENCE_TOPIC, .data = STR("{}")};
+
+    if (!self.full)
+        return;
+    self.fence_id = e.id;
+    expect_int(bus_publish(ports.bus, &e, nodes, 1), 0);
+    for (int i = 0; self.fence_id && i < 12000; i++)
+        co_sleep(5);
+    expect_true(!self.fence_id);
+}
+
 void events_clear(void)
 {
-    if (self.full) /* what is on its way still */
-        co_sleep(100);
+    fence();
     for (unsigned i = 0; i < self.event_count; i++)
         json_decref(self.events[i].data);
     self.event_count = 0;
@@ -339,28 +359,42 @@ void events_clear(void)
 
 unsigned events_count(void)
 {
-    if (self.full)
-        co_sleep(100);
+    fence();
     return self.event_count;
 }
 
-static json_t *event_find(enum event_type type, unsigned i)
+static int event_find(enum event_type type, unsigned i)
 {
     for (unsigned k = 0; k < self.event_count; k++)
         if (self.events[k].type == type && i-- == 0)
-            return self.events[k].data;
-    return NULL;
+            return (int)k;
+    return -1;
+}
+
+static int event_await(enum event_type type, unsigned i)
+{
+    int k = event_find(type, i);
+
+    if (k >= 0)
+        return k;
+    if (!self.full) /* the in-process bus delivers in a turn of its own */
+        co_sleep(1);
+    fence();
+    return event_find(type, i);
 }
 
 json_t *event_at(enum event_type type, unsigned i)
 {
-    int left = self.full ? 200 : 1;
-    json_t *found;
+    int k = event_await(type, i);
 
-    /* The in-process bus delivers in a turn of its own, a broker when it can. */
-    while (!(found = event_find(type, i)) && left-- > 0)
-        co_sleep(self.full ? 10 : 1);
-    return found;
+    return k < 0 ? NULL : self.events[k].data;
+}
+
+uint64_t event_number(enum event_type type, unsigned i)
+{
+    int k = event_await(type, i);
+
+    return k < 0 ? 0 : self.events[k].number;
 }
 
 bool event_seen(enum event_type type)

@@ -65,4 +65,5 @@ void events_clear(void);
 unsigned events_count(void);
 /* The i-th of a type; NULL. data is parsed. */
 json_t *event_at(enum event_type type, unsigned i);
+uint64_t event_number(enum event_type type, unsigned i); /* 0: outside the order */
 bool event_seen(enum event_type type);

@@ -280,9 +280,11 @@ static void a_killed_node(void)
     hears_from(&bot, said - 30), hears_from(&bob, said - 30);
     site_kill(&a);
     say_some(30);
+    (void)tell(EVENT_INTERACTION_CREATE, GUILD, false, GENERAL, FULL, "{\"id\":\"1\",\"token\":\"t\"}");
     bot.seq -= 10;
     resume_on(&bot, &b, FULL);
     hears_from(&bot, said - 40);
+    assert_string_equal(text_at(client_event(&bot, "INTERACTION_CREATE"), "token"), "t");
     say_some(5);
     hears_from(&bot, said - 5);
     client_quiet(&bot, 200);
