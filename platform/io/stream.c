@@ -46,14 +46,16 @@ struct pending_write {
     char copy[]; /* ciphertext */
 };
 
-/* Reading is synchronous, so one buffer serves all streams; so does one for plaintext and one for ciphertext. */
-static char read_scratch[READ_BYTES];
+/* Reading is synchronous, so one buffer serves all streams of a thread, while it has any. */
+static _Thread_local char *read_scratch;
+static _Thread_local unsigned open_count;
+
+/* The same for plaintext and ciphertext; accepted streams, all on one thread of the process. */
 static char plain_scratch[SSL3_RT_MAX_PLAIN_LENGTH];
 static struct buf tls_out = BUF_INIT(TLS_SCRATCH_MAX);
 
 static struct list lingering = LIST_INIT(lingering);
 static struct loop_timer *linger_timer;
-static unsigned open_count;
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -61,7 +63,30 @@ static void on_closed(uv_handle_t *handle)
 
     SSL_free(s->ssl);
     mem_free(s);
-    open_count--;
+    if (--open_count > 0)
+        return;
+    mem_free(read_scratch);
+    read_scratch = NULL;
+}
+
+static struct stream *stream_new(void)
+{
+    struct stream *s = MEM_NEW(struct stream);
+
+    list_init(&s->link);
+    CHECK(uv_tcp_init(loop_uv(), &s->tcp) == 0);
+    if (open_count++ == 0)
+        read_scratch = mem_alloc(READ_BYTES);
+    return s;
+}
+
+static void linger_end(struct stream *s)
+{
+    list_remove(&s->link);
+    if (list_empty(&lingering) && linger_timer) {
+        loop_timer_free(linger_timer);
+        linger_timer = NULL;
+    }
 }
 
 static void stream_end_now(struct stream *s, bool reset)
@@ -70,11 +95,8 @@ static void stream_end_now(struct stream *s, bool reset)
         return;
     s->closing = true;
     s->cb = NULL;
-    list_remove(&s->link);
-    if (list_empty(&lingering) && linger_timer) {
-        loop_timer_free(linger_timer);
-        linger_timer = NULL;
-    }
+    if (s->finishing)
+        linger_end(s);
     if (!reset || uv_tcp_close_reset(&s->tcp, on_closed) != 0)
         uv_close((uv_handle_t *)&s->tcp, on_closed);
 }
@@ -344,7 +366,7 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret)
 {
     (void)handle;
     (void)size;
-    *ret = uv_buf_init(read_scratch, sizeof(read_scratch));
+    *ret = uv_buf_init(read_scratch, READ_BYTES);
 }
 
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
@@ -378,11 +400,8 @@ void stream_resume(struct stream *s)
 
 struct stream *stream_accept(uv_stream_t *listener, SSL_CTX *tls)
 {
-    struct stream *s = MEM_NEW(struct stream);
+    struct stream *s = stream_new();
 
-    list_init(&s->link);
-    CHECK(uv_tcp_init(loop_uv(), &s->tcp) == 0);
-    open_count++;
     if (uv_accept(listener, (uv_stream_t *)&s->tcp) != 0 || open_count > LIMIT_HTTP_CONNECTIONS) {
         stream_close(s);
         return NULL;
@@ -410,14 +429,11 @@ static void on_connected(uv_connect_t *req, int status)
 
 struct stream *stream_connect(const struct sockaddr *to, stream_connected done, void *arg)
 {
-    struct stream *s = MEM_NEW(struct stream);
+    struct stream *s = stream_new();
 
-    list_init(&s->link);
     s->connected = done;
     s->connected_arg = arg;
     s->connect.data = s;
-    CHECK(uv_tcp_init(loop_uv(), &s->tcp) == 0);
-    open_count++;
     if (uv_tcp_connect(&s->connect, &s->tcp, to, on_connected) != 0) {
         stream_close(s);
         return NULL;

@@ -1,6 +1,7 @@
 /* One TCP socket, accepted (with TLS or without) or connected: what the HTTP server, WebSocket and the plain HTTP
- * client share. Internal to platform/io. Loop thread only. A stream has one owner at a time; it ends by stream_finish
- * or stream_abort, after which the owner hears nothing more and forgets it. */
+ * client share. Internal to platform/io. The thread of the loop it was made on; accepted ones on one thread of the
+ * process. A stream has one owner at a time; it ends by stream_finish or stream_abort, after which the owner hears
+ * nothing more and forgets it. */
 #pragma once
 
 #include "platform/base/buf.h"
@@ -51,4 +52,4 @@ void stream_reset(struct stream *s);
 
 void stream_peer(const struct stream *s, char out[48]); /* address without the port */
 bool stream_is_tls(const struct stream *s);
-unsigned stream_count(void); /* open in the process, connected ones included */
+unsigned stream_count(void); /* open on this thread, connected ones included */

@@ -414,6 +414,70 @@ static void serves_many_calls(void)
 }
 ON_LOOP(serves_many_calls)
 
+/* --- a client on each of several threads, as the SDK's lanes have them --- */
+
+#define LANES      3
+#define LANE_CALLS 200
+
+struct lane {
+    pthread_t thread;
+    char letter;
+    int wrong, over;
+};
+
+static void lane_calls(void *arg)
+{
+    struct lane *lane = arg;
+    struct http_client *mine = http_client_new(&(struct http_client_options){.curl_only = by_curl});
+    char body[20000], url[96];
+
+    memset(body, lane->letter, sizeof(body));
+    snprintf(url, sizeof(url), "%s/x", base);
+    struct http_call_options o = {
+        .method = "POST", .url = url, .body = {body, sizeof(body)}, .timeout_ms = 60000, .body_max = 1 << 20};
+    for (int i = 0; i < LANE_CALLS; i++) {
+        struct http_result r = {0};
+        lane->wrong += http_call_await(mine, &o, &r) != 0 || !str_eq(buf_str(&r.body), o.body);
+        http_result_done(&r);
+    }
+    http_client_free(mine);
+    loop_stop();
+}
+
+static void *lane_main(void *arg)
+{
+    struct lane *lane = arg;
+
+    loop_init();
+    if (co_spawn(lane_calls, lane) != 0)
+        lane->wrong++;
+    else
+        loop_run();
+    loop_done();
+    co_done();
+    __atomic_store_n(&lane->over, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void works_on_several_threads(void)
+{
+    struct lane lanes[LANES] = {{.letter = 'a'}, {.letter = 'b'}, {.letter = 'c'}};
+
+    serve(false);
+    for (int i = 0; i < LANES; i++)
+        assert_int_equal(pthread_create(&lanes[i].thread, NULL, lane_main, &lanes[i]), 0);
+    for (int i = 0; i < LANES; i++) {
+        for (int left = 6000; left > 0 && !__atomic_load_n(&lanes[i].over, __ATOMIC_SEQ_CST); left--)
+            co_sleep(10);
+        assert_int_equal(__atomic_load_n(&lanes[i].over, __ATOMIC_SEQ_CST), 1);
+        pthread_join(lanes[i].thread, NULL);
+        assert_int_equal(lanes[i].wrong, 0);
+    }
+    assert_int_equal(requests, LANES * LANE_CALLS);
+    stop_serving();
+}
+ON_LOOP(works_on_several_threads)
+
 /* --- servers that misbehave: each connection reads a request and gets the next word --- */
 
 static struct {
@@ -596,6 +660,7 @@ int main(void)
         cmocka_unit_test(resolves_names_test),
         cmocka_unit_test(goes_only_where_it_may_test),
         cmocka_unit_test(serves_many_calls_test),
+        cmocka_unit_test(works_on_several_threads_test),
         cmocka_unit_test(never_repeats_what_may_have_been_executed_test),
         cmocka_unit_test(repeats_a_get_test),
         cmocka_unit_test(sends_nothing_on_what_has_ended_test),
