@@ -49,8 +49,9 @@ void amqp_publisher_free(struct amqp_publisher *p);
 bool amqp_publisher_connected(const struct amqp_publisher *p);
 /* Copied. done(0) once the broker confirmed, in order of publishing; -EIO (nack or connection lost before the confirm:
  * may or may not have been routed), -ETIMEDOUT (LIMIT_BUS_CONFIRM_MS; may or may not have been routed). In the next
- * turn, before those: -EAGAIN (LIMIT_AMQP_QUEUE_*), -ENOTCONN (nothing is kept for a broker that is away). done may be
- * NULL. A headers' value, list and number exclude each other. */
+ * turn, before those: -EAGAIN (LIMIT_AMQP_QUEUE_*), -ENOTCONN (nothing is kept for a broker that is away; also until
+ * all that failed with the last connection has been told: what is published after a failure nobody knows of yet fails,
+ * too). done may be NULL. A headers' value, list and number exclude each other. */
 void amqp_publish(struct amqp_publisher *p, const struct amqp_message *m, void (*done)(int error, void *arg),
                   void *arg);
 int amqp_publish_await(struct amqp_publisher *p, const struct amqp_message *m);

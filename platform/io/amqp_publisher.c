@@ -41,10 +41,13 @@ struct amqp_publisher {
     struct loop_timer *deadlines;
     unsigned count; /* items anywhere */
     size_t bytes;
+    unsigned refusals; /* that are not told yet */
+    uint64_t used;     /* the connection published on */
 
     /* under link.lock */
     struct item_queue queue, back;
     bool drain_posted, asleep;
+    uint64_t connection; /* counts them */
 
     /* the thread's */
     struct item_queue sending;
@@ -117,6 +120,9 @@ static int on_up(void *arg)
     struct amqp_publisher *p = arg;
 
     p->oldest_tag = p->next_tag = 1;
+    pthread_mutex_lock(&p->link.lock);
+    p->connection++;
+    pthread_mutex_unlock(&p->link.lock);
     amqp_confirm_select(p->link.conn, AMQP_LINK_CHANNEL);
     return amqp_link_check(&p->link, "confirm.select", amqp_get_rpc_reply(p->link.conn));
 }
@@ -409,6 +415,7 @@ static struct item *item_new(const struct amqp_message *m, size_t bytes)
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 struct refusal {
+    struct amqp_publisher *p;
     void (*done)(int error, void *arg);
     void *arg;
     int error;
@@ -418,17 +425,30 @@ static void on_refusal(void *arg)
 {
     struct refusal *f = arg;
 
+    f->p->refusals--;
     f->done(f->error, f->arg);
     mem_free(f);
 }
 
-static void refuse(void (*done)(int error, void *arg), void *arg, int error)
+static void refuse(struct amqp_publisher *p, void (*done)(int error, void *arg), void *arg, int error)
 {
     if (!done)
         return;
     struct refusal *f = MEM_NEW(struct refusal);
-    *f = (struct refusal){done, arg, error};
+    *f = (struct refusal){p, done, arg, error};
+    p->refusals++;
     loop_post(on_refusal, f);
+}
+
+/* The thread connects whenever it can: a message goes to a new connection only when what went before it, to none or to
+ * the last one, has been told to have failed, so that whoever repeats that keeps the order. Under link.lock. */
+static bool may_publish(struct amqp_publisher *p)
+{
+    if (p->refusals > 0)
+        return false;
+    if (p->used != p->connection && list_empty(&p->waiting))
+        p->used = p->connection;
+    return p->used == p->connection;
 }
 
 void amqp_publish(struct amqp_publisher *p, const struct amqp_message *m, void (*done)(int error, void *arg), void *arg)
@@ -436,7 +456,7 @@ void amqp_publish(struct amqp_publisher *p, const struct amqp_message *m, void (
     size_t bytes = message_bytes(m);
 
     if (p->count >= LIMIT_AMQP_QUEUE_MESSAGES || p->bytes + bytes > LIMIT_AMQP_QUEUE_BYTES) {
-        refuse(done, arg, -EAGAIN);
+        refuse(p, done, arg, -EAGAIN);
         return;
     }
     struct item *it = item_new(m, bytes);
@@ -444,14 +464,14 @@ void amqp_publish(struct amqp_publisher *p, const struct amqp_message *m, void (
     it->arg = arg;
     it->deadline_ms = clock_mono_ms() + LIMIT_BUS_CONFIRM_MS;
     pthread_mutex_lock(&p->link.lock);
-    bool connected = p->link.connected, wake = p->asleep;
+    bool connected = p->link.connected && may_publish(p), wake = p->asleep;
     if (connected)
         queue_put(&p->queue, it);
     p->asleep = false;
     pthread_mutex_unlock(&p->link.lock);
     if (!connected) {
         mem_free(it);
-        refuse(done, arg, -ENOTCONN);
+        refuse(p, done, arg, -ENOTCONN);
         return;
     }
     if (list_empty(&p->waiting))
@@ -512,6 +532,10 @@ static void publisher_release(void *arg)
 {
     struct amqp_publisher *p = arg;
 
+    if (p->refusals > 0) {
+        loop_post(publisher_release, p);
+        return;
+    }
     CHECK(p->count == 0);
     amqp_link_done(&p->link);
     mem_free(p);

@@ -402,6 +402,47 @@ static void waits_for_a_broker_that_is_away(void)
 }
 ON_LOOP(waits_for_a_broker_that_is_away)
 
+#define BATCH 5000
+
+/* What became of a batch of one turn. */
+static struct {
+    int told, refused, overtaken; /* overtaken: published though an earlier one was refused */
+} batch;
+
+static void on_batch(int error, void *arg)
+{
+    (void)arg;
+    batch.told++;
+    batch.refused += error == -ENOTCONN;
+    batch.overtaken += error == 0 && batch.refused > 0;
+}
+
+/* The connection comes at any moment, also between two messages of a turn: whoever repeats the refused ones would
+ * publish them behind the later ones. */
+static void none_overtakes_a_refused_one(void)
+{
+    struct amqp_message m = message("nowhere", STR("1"));
+    BUF_AUTO struct buf err = BUF_INIT(256);
+
+    for (int i = 0; i < 20; i++) {
+        publisher = amqp_publisher_new(services_env("AMQP_URL"), TOPOLOGY, &err);
+        assert_non_null(publisher);
+        do {
+            memset(&batch, 0, sizeof(batch));
+            for (int k = 0; k < BATCH; k++)
+                amqp_publish(publisher, &m, on_batch, NULL);
+            for (int k = 0; batch.told < BATCH && k < 60000; k++)
+                co_sleep(1);
+            assert_int_equal(batch.told, BATCH);
+            assert_int_equal(batch.overtaken, 0);
+        } while (batch.refused > 0);
+        amqp_publisher_free(publisher);
+        publisher = NULL;
+    }
+    co_sleep(20);
+}
+ON_LOOP(none_overtakes_a_refused_one)
+
 static void ends_what_waits_when_freed(void)
 {
     struct outcomes all = {0};
@@ -448,6 +489,7 @@ int main(void)
         cmocka_unit_test(delivers_nothing_after_a_remove_test),
         cmocka_unit_test(declares_a_deleted_queue_again_test),
         cmocka_unit_test(waits_for_a_broker_that_is_away_test),
+        cmocka_unit_test(none_overtakes_a_refused_one_test),
         cmocka_unit_test(ends_what_waits_when_freed_test),
         cmocka_unit_test(refuses_more_than_the_limit_test),
         cmocka_unit_test(survives_a_killed_broker_test),
