@@ -102,25 +102,20 @@
 /* With a full Redis, what can take no memory is not written: the old state of it goes instead, because absent is better
  * than old. A script's first write must not be one that takes memory, then the rest is let through. */
 #define GUARD                                                                                                          \
-    "local call, head, E, place = redis.call, ARGV[4], ARGV[1], ARGV[2]\n"                                             \
-    "local v = call('GET', KEYS[1])\n"                                                                                 \
-    "local fresh = true\n"                                                                                             \
-    "if v then\n"                                                                                                      \
-    "  local e = string.sub(v, 1, 16)\n"                                                                               \
-    "  if E < e then return -1 end\n"                                                                                  \
-    "  if place <= string.sub(v, 17) then\n"                                                                           \
-    "    if E > e then redis.pcall('SET', KEYS[1], E .. string.sub(v, 17), 'KEEPTTL') end\n"                           \
-    "    return 0\n"                                                                                                   \
-    "  end\n"                                                                                                          \
-    "  fresh = string.sub(place, 1, 16) ~= string.sub(v, 17, 32)\n"                                                    \
+    "local call, head, E, place, ARGV, sub = redis.call, ARGV[4], ARGV[1], ARGV[2], ARGV, string.sub\n"                \
+    "local v, done = redis.pcall('SET', KEYS[1], E .. place, 'KEEPTTL', 'GET'), 1\n"                                   \
+    "if type(v) == 'table' then\n"                                                                                     \
+    "  if not string.find(v.err, 'OOM', 1, true) then return v end\n"                                                  \
+    "  done, v = 2, call('GET', KEYS[1])\n"                                                                            \
     "end\n"                                                                                                            \
-    "local keep, done, said = ARGV[3], 1, nil\n"                                                                       \
-    "if keep == '' then said = redis.pcall('SET', KEYS[1], E .. place, 'KEEPTTL')\n"                                   \
-    "elseif keep == '0' then said = redis.pcall('SET', KEYS[1], E .. place)\n"                                         \
-    "else said = redis.pcall('SET', KEYS[1], E .. place, 'EX', keep) end\n"                                            \
-    "if said.err then\n"                                                                                               \
-    "  if not string.find(said.err, 'OOM', 1, true) then return said end\n"                                            \
-    "  done = 2\n"                                                                                                     \
+    "if v then\n"                                                                                                      \
+    "  local e = sub(v, 1, 16)\n"                                                                                      \
+    "  if E < e or place <= sub(v, 17) then\n"                                                                         \
+    "    redis.pcall('SET', KEYS[1], (E < e and e or E) .. sub(v, 17), 'KEEPTTL')\n"                                   \
+    "    return E < e and -1 or 0\n"                                                                                   \
+    "  end\n"                                                                                                          \
+    "end\n"                                                                                                            \
+    "if done == 2 then\n"                                                                                              \
     "  redis.call('DEL', head .. 'none')\n"                                                                            \
     "  redis.call('SET', KEYS[1], E .. place, 'KEEPTTL')\n"                                                            \
     "  call = function(command, key, ...)\n"                                                                           \
@@ -137,7 +132,8 @@
     "  end\n"                                                                                                          \
     "end\n"
 
-/* The most frequent first; functions are made only where they are called. */
+/* The most frequent first; functions are made only where they are called. Messages beyond the cap go when they are a
+ * twentieth of it. */
 #define MESSAGES                                                                                                       \
     "local answer, i, n = nil, 5, #ARGV\n"                                                                             \
     "while i <= n do\n"                                                                                                \
@@ -149,7 +145,7 @@
     "    if call('HSET', k, id, ARGV[i + 3]) == 1 then\n"                                                              \
     "      count = call('RPUSH', o, id)\n"                                                                             \
     "      local over = count - ARGV[i + 4]\n"                                                                         \
-    "      if over > 0 then\n"                                                                                         \
+    "      if over > 0 and over >= ARGV[i + 4] / 20 then\n"                                                            \
     "        local old = call('LPOP', o, over)\n"                                                                      \
     "        call('HDEL', k, unpack(old))\n"                                                                           \
     "        call('HDEL', head .. 'reactions:' .. channel, unpack(old))\n"                                             \
@@ -194,7 +190,7 @@
     "    call('UNLINK', k)\n"                                                                                          \
     "    i = i + 2\n"                                                                                                  \
     "  elseif op == 'Z' then\n"                                                                                        \
-    "    if fresh then call('UNLINK', k) end\n"                                                                        \
+    "    if not v or sub(place, 1, 16) ~= sub(v, 17, 32) then call('UNLINK', k) end\n"                                 \
     "    i = i + 2\n"                                                                                                  \
     "  elseif op == 'F' then\n"                                                                                        \
     "    if call('HSET', k, ARGV[i + 2], ARGV[i + 3]) == 1 then " PARTS " " ADD " part_add(ARGV[i + 4]) end\n"         \
@@ -261,6 +257,7 @@
     "      return set, last + 1\n"                                                                                     \
     "    end\n"                                                                                                        \
     "    local channels, threads, hash = nil, nil, head .. 'threads'\n"                                                \
+    "    local fresh = not v or sub(place, 1, 16) ~= sub(v, 17, 32)\n"                                                 \
     "    channels, i = named(i + 2)\n"                                                                                 \
     "    threads, i = named(i)\n"                                                                                      \
     "    answer = answer or {done}\n"                                                                                  \
@@ -286,10 +283,12 @@
     "    i = i + 2\n"                                                                                                  \
     "  end\n"                                                                                                          \
     "end\n"                                                                                                            \
-    "if keep ~= '' and keep ~= '0' then\n"                                                                             \
+    "local keep = ARGV[3]\n"                                                                                           \
+    "if keep == '0' then call('PERSIST', KEYS[1])\n"                                                                   \
+    "elseif keep ~= '' then\n"                                                                                         \
+    "  call('EXPIRE', KEYS[1], keep)\n"                                                                                \
     "  call('EXPIRE', head .. 'parts', keep)\n"                                                                        \
-    "  if done == 2 then call('EXPIRE', KEYS[1], keep) end\n"                                                          \
-    "elseif keep == '0' and done == 2 then call('PERSIST', KEYS[1]) end\n"                                             \
+    "end\n"                                                                                                            \
     "return answer or done\n"
 
 const char *const cache_guarded_script = GUARD MESSAGES HASHES CHANGES PARTED;

@@ -20,20 +20,24 @@ METRIC_DEFINE_BY(metric_bytes, METRIC_GAUGE, "guildhall_cache_bytes", "entity",
                  "Bytes of Redis they take, from the same sample");
 
 /* KEYS: the list of parts, then one hash for each entity; ARGV: head, then the kinds of parts. Answers count, bytes of
- * each hash and of each kind. */
-static const char guild_script[] = "local out = {}\n"
-                                   "local function add(at, key)\n"
-                                   "  out[at] = (out[at] or 0) + redis.call('HLEN', key)\n"
-                                   "  out[at + 1] = (out[at + 1] or 0) + (redis.call('MEMORY', 'USAGE', key) or 0)\n"
-                                   "end\n"
-                                   "for i = 2, #KEYS do add(i * 2 - 3, KEYS[i]) end\n"
-                                   "local parts = redis.call('SMEMBERS', KEYS[1])\n"
-                                   "for i = 2, #ARGV do\n"
-                                   "  local at = #KEYS * 2 + i * 2 - 5\n"
-                                   "  out[at], out[at + 1] = 0, 0\n"
-                                   "  for _, part in ipairs(parts) do add(at, ARGV[1] .. ARGV[i] .. part) end\n"
-                                   "end\n"
-                                   "return out\n";
+ * each hash and of each kind, of that from 256 parts drawn at random. */
+static const char guild_script[] =
+    "local out = {}\n"
+    "local function add(at, key)\n"
+    "  out[at] = (out[at] or 0) + redis.call('HLEN', key)\n"
+    "  out[at + 1] = (out[at + 1] or 0) + (redis.call('MEMORY', 'USAGE', key) or 0)\n"
+    "end\n"
+    "for i = 2, #KEYS do add(i * 2 - 3, KEYS[i]) end\n"
+    "local all = redis.call('SCARD', KEYS[1])\n"
+    "local parts = redis.call('SRANDMEMBER', KEYS[1], 256)\n"
+    "for i = 2, #ARGV do\n"
+    "  local at = #KEYS * 2 + i * 2 - 5\n"
+    "  out[at], out[at + 1] = 0, 0\n"
+    "  for _, part in ipairs(parts) do add(at, ARGV[1] .. ARGV[i] .. part) end\n"
+    "  local times = #parts > 0 and all / #parts or 0\n"
+    "  out[at], out[at + 1] = math.floor(out[at] * times), math.floor(out[at + 1] * times)\n"
+    "end\n"
+    "return out\n";
 
 /* ARGV: what users' keys begin with, keys looked at, keys up to which all are. Answers keys in all, keys looked at,
  * users among them, their bytes. */

@@ -24,7 +24,8 @@
 #define ROUNDS   7      /* odd */
 #define WINDOW   1024   /* under way at once, in both */
 #define KINDS    4
-#define CAP      100  /* messages of a channel */
+#define CAP      100 /* messages of a channel */
+#define TRIM     5
 #define CHANNELS 3000 /* event i is of channel i modulo this */
 #define ID_AT    7    /* {"id":" */
 
@@ -46,7 +47,7 @@ static struct {
     unsigned sent, answered, failed, round;
     struct co *waiting;
     struct {
-        uint64_t ids[CAP];
+        uint64_t ids[CAP + TRIM];
         unsigned count;
     } * channels; /* of the bare loop */
 } self;
@@ -193,24 +194,31 @@ static unsigned set_add(struct buf *b, unsigned i)
     return command(b, 3, (struct str[]){STR("SET"), str_c(key), self.events[i].data});
 }
 
+/* Five at a time, as the script. */
 static unsigned trim_add(struct buf *b, unsigned channel, const char *messages, const char *order, uint64_t id)
 {
-    char old[24], reactions[80];
-    uint64_t *place = &self.channels[channel].ids[self.channels[channel].count++ % CAP];
+    char old[TRIM][24], reactions[80];
+    struct str words[2 + TRIM] = {STR("HDEL"), str_c(messages)};
+    unsigned count = self.channels[channel].count++;
+    bool trims = count >= CAP && count % TRIM == TRIM - 1;
 
-    if (self.channels[channel].count > CAP) {
-        snprintf(old, sizeof old, "%llu", (unsigned long long)*place);
-        snprintf(reactions, sizeof reactions, "bare:{%u}:reactions:%u", channel % GUILDS, channel);
-        command(b, 2, (struct str[]){STR("LPOP"), str_c(order)});
-        command(b, 3, (struct str[]){STR("HDEL"), str_c(messages), str_c(old)});
-        command(b, 3, (struct str[]){STR("HDEL"), str_c(reactions), str_c(old)});
+    for (unsigned i = 0; trims && i < TRIM; i++) {
+        snprintf(old[i], sizeof old[i], "%llu",
+                 (unsigned long long)self.channels[channel].ids[(count + 1 + i) % (CAP + TRIM)]);
+        words[2 + i] = str_c(old[i]);
     }
-    bool trimmed = self.channels[channel].count > CAP;
-    *place = id;
-    return trimmed ? 3 : 0;
+    self.channels[channel].ids[count % (CAP + TRIM)] = id;
+    if (!trims)
+        return 0;
+    command(b, 4, (struct str[]){STR("LTRIM"), str_c(order), STR("5"), STR("-1")});
+    command(b, 2 + TRIM, words);
+    snprintf(reactions, sizeof reactions, "bare:{%u}:reactions:%u", channel % GUILDS, channel);
+    words[1] = str_c(reactions);
+    command(b, 2 + TRIM, words);
+    return 3;
 }
 
-/* What the script does: GET and SET of the version, HSET, and of a message RPUSH and what goes beyond the cap. */
+/* What the script does: the version, HSET, and of a message RPUSH and what goes beyond the cap. */
 static unsigned commands_add(struct buf *b, unsigned i)
 {
     char version[80], key[80], order[80], field[24];
@@ -220,10 +228,9 @@ static unsigned commands_add(struct buf *b, unsigned i)
     snprintf(version, sizeof version, "bare:{%u}:version", i % GUILDS);
     snprintf(key, sizeof key, "bare:{%u}:%u:%u", i % GUILDS, self.events[i].kind, channel);
     snprintf(field, sizeof field, "%llu", (unsigned long long)id);
-    n += command(b, 2, (struct str[]){STR("GET"), str_c(version)});
-    n += command(b, 4,
+    n += command(b, 5,
                  (struct str[]){STR("SET"), str_c(version), STR("000000000000000100000000000000010000000000000001"),
-                                STR("KEEPTTL")});
+                                STR("KEEPTTL"), STR("GET")});
     n += command(b, 4, (struct str[]){STR("HSET"), str_c(key), str_c(field), self.events[i].data});
     if (self.events[i].kind == 0) {
         snprintf(order, sizeof order, "bare:{%u}:order:%u", i % GUILDS, channel);
