@@ -39,10 +39,11 @@ struct bare *bare_open(void)
 {
     struct bare *b = calloc(1, sizeof *b);
     struct amqp_connection_info at;
-    char *url = strdup(getenv("AMQP_URL"));
+    const char *given = getenv("AMQP_URL");
+    char *url = given ? strdup(given) : NULL;
 
     *b = (struct bare){.conn = amqp_new_connection(), .body = BUF_INIT(1 << 16), .key = BUF_INIT(256)};
-    must(amqp_parse_url(url, &at) == AMQP_STATUS_OK, "AMQP_URL");
+    must(url && amqp_parse_url(url, &at) == AMQP_STATUS_OK, "AMQP_URL");
     must(amqp_socket_open(amqp_tcp_socket_new(b->conn), at.host, at.port) == AMQP_STATUS_OK, "connecting");
     must(amqp_login(b->conn, at.vhost, 0, AMQP_DEFAULT_FRAME_SIZE, 0, AMQP_SASL_METHOD_PLAIN, at.user, at.password)
                  .reply_type == AMQP_RESPONSE_NORMAL,
