@@ -13,16 +13,23 @@
 #define BEARER_CHARS_MAX 1024
 #define VARIANT          sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
+bool scope_next(struct str *scopes, struct str *ret_word)
+{
+    const char *blank = scopes->n ? memchr(scopes->p, ' ', scopes->n) : NULL;
+    size_t n = blank ? (size_t)(blank - scopes->p) : scopes->n, skip = blank ? n + 1 : n;
+
+    *ret_word = (struct str){scopes->p, n};
+    *scopes = (struct str){scopes->p + skip, scopes->n - skip};
+    return skip > 0;
+}
+
 bool scope_has(struct str scopes, struct str wanted)
 {
-    while (scopes.n) {
-        const char *blank = memchr(scopes.p, ' ', scopes.n);
-        struct str word = {scopes.p, blank ? (size_t)(blank - scopes.p) : scopes.n};
+    struct str word;
+
+    while (scope_next(&scopes, &word))
         if (str_eq(word, wanted))
             return true;
-        size_t skip = blank ? word.n + 1 : word.n;
-        scopes = (struct str){scopes.p + skip, scopes.n - skip};
-    }
     return false;
 }
 

@@ -12,7 +12,9 @@ struct bearer {
     struct str scopes; /* words with blanks between */
 };
 
-/* True when the blank-separated list has the word. */
+/* Takes the first word off a blank-separated list; false at its end. */
+bool scope_next(struct str *scopes, struct str *ret_word);
+/* True when the list has the word. */
 bool scope_has(struct str scopes, struct str wanted);
 
 struct str bearer_issue(struct api_ctx *x, const struct bearer *b);

@@ -72,7 +72,7 @@ static int client_read(struct api_ctx *x, struct application *ret)
     return secret.n == expected.n && sodium_memcmp(secret.p, expected.p, secret.n) == 0 ? 0 : -EACCES;
 }
 
-/* Guessing a secret costs. False: the 429 stands. */
+/* False: the answer stands, or is *ret. */
 static bool client_enter(struct api_ctx *x, struct application *app, enum api_error *ret)
 {
     int r = client_read(x, app);
@@ -97,15 +97,11 @@ static bool scopes_known(struct str scopes)
             "guilds guilds.join guilds.members.read identify identify.premium messages.read relationships.read "
             "role_connections.write rpc rpc.activities.write rpc.notifications.read rpc.voice.read rpc.voice.write "
             "voice webhook.incoming");
+    struct str word;
 
-    while (scopes.n) {
-        const char *blank = memchr(scopes.p, ' ', scopes.n);
-        struct str word = {scopes.p, blank ? (size_t)(blank - scopes.p) : scopes.n};
+    while (scope_next(&scopes, &word))
         if (!scope_has(known, word))
             return false;
-        size_t skip = blank ? word.n + 1 : word.n;
-        scopes = (struct str){scopes.p + skip, scopes.n - skip};
-    }
     return true;
 }
 
@@ -170,15 +166,12 @@ enum api_error oauth2_token_revoke(struct api_ctx *x)
  */
 static void scopes_write(struct buf *out, struct str scopes)
 {
+    struct str word;
+
     jw_karr(out, "scopes");
-    while (scopes.n) {
-        const char *blank = memchr(scopes.p, ' ', scopes.n);
-        struct str word = {scopes.p, blank ? (size_t)(blank - scopes.p) : scopes.n};
-        size_t skip = blank ? word.n + 1 : word.n;
+    while (scope_next(&scopes, &word))
         if (word.n)
             jw_str(out, word);
-        scopes = (struct str){scopes.p + skip, scopes.n - skip};
-    }
     jw_arr_end(out);
 }
 
