@@ -180,6 +180,7 @@ static void on_identify(struct ws_conn *c, struct str d)
     if (fake.identified_ms && fake.identifies)
         fake.identify_gap_ms = clock_mono_ms() - fake.identified_ms;
     fake.identifies++;
+    fake.starts_remaining--;
     snprintf(fake.identify_presence, sizeof fake.identify_presence, "%.*s", STR_ARG(json_member(d, STR("presence"))));
     fake.identified_ms = clock_mono_ms();
     ready_send(s);

@@ -4,6 +4,7 @@
 
 #include "cache/broker.h"
 #include "platform/io/amqp.h"
+#include "platform/io/http_client.h"
 #include "platform/protocol/json_text.h"
 #include "tests/support/services.h"
 
@@ -61,6 +62,8 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
 
 int processes[PROCESSES];
 struct shard_args shard_args;
+static int ready_lines[PROCESSES];
+static char admins[PROCESSES][64];
 
 void shard_start(int at)
 {
@@ -68,17 +71,61 @@ void shard_start(int at)
 
     snprintf(upstream, sizeof upstream, "http://127.0.0.1:%d/api", fake_port());
     const char *program = services_env("GUILDHALL_BIN");
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
     processes[at] = fork();
     if (processes[at] == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails ends at once */
-        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 1);
+        dup2(ends[1], 1);
         setenv("DISCORD_TOKEN", "NDI0Mg.x.y", 1);
         execl(program, "guildhall", "shard", "--upstream", upstream, "--redis-url", getenv("REDIS_URL"), "--amqp-url",
               getenv("AMQP_URL"), "--compress", "off", "--shards-max", shard_args.shards_max, "--intents",
               shard_args.intents, "--worker-groups", shard_args.worker_groups, "--shed-depth", shard_args.shed_depth,
-              "--log-level", getenv("SHARD_LOG") ? "debug" : "warn", (char *)NULL);
+              "--admin-listen", "127.0.0.1:0", "--log-level", getenv("SHARD_LOG") ? "debug" : "warn", (char *)NULL);
         _exit(127);
     }
+    close(ends[1]);
+    if (ready_lines[at])
+        close(ready_lines[at]);
+    ready_lines[at] = ends[0];
+    admins[at][0] = 0;
+}
+
+/* {"ready":"shard","admin":"http://127.0.0.1:PORT"} */
+static bool admin_known(int at)
+{
+    char line[256];
+
+    if (admins[at][0])
+        return true;
+    ssize_t n = read(ready_lines[at], line, sizeof line - 1);
+    if (n <= 0)
+        return false;
+    line[n] = 0;
+    const char *url = strstr(line, "http://");
+    assert_non_null(url);
+    snprintf(admins[at], sizeof admins[at], "%.*s", (int)strcspn(url, "\""), url);
+    return true;
+}
+
+int shard_admin(int at, const char *path, struct buf *ret)
+{
+    struct http_client_options ho = {.user_agent = "test"};
+    struct http_client *client = http_client_new(&ho);
+    struct http_result r;
+    char url[128];
+
+    WAIT(admin_known(at));
+    snprintf(url, sizeof url, "%s%s", admins[at], path);
+    struct http_call_options o = {.method = "GET", .url = url, .timeout_ms = PATIENCE_MS, .body_max = 4u << 20};
+    assert_int_equal(http_call_await(client, &o, &r), 0);
+    int status = r.status;
+    buf_clear(ret);
+    buf_add_str(ret, buf_str(&r.body));
+    http_result_done(&r);
+    http_client_free(client);
+    return status;
 }
 
 int shard_end(int at, int sig)

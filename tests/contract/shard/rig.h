@@ -41,6 +41,8 @@ extern struct shard_args {
 
 void shard_start(int at);
 int shard_end(int at, int sig); /* its exit status */
+/* Coroutine: an answer of the process's admin port, which it tells once it has been ready. Its status. */
+int shard_admin(int at, const char *path, struct buf *ret);
 void redis_flush(void);
 bool redis_has(const char *key);
 void begin(void);
@@ -78,4 +80,6 @@ void typing_is_left_out_while_workers_are_behind_test(void **state);
 void commands_are_sent_in_order_within_the_budget_test(void **state);
 void commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test(void **state);
 void a_command_passed_on_keeps_the_time_that_it_has_left_test(void **state);
+void identifies_keep_apart_and_a_killed_processes_shards_resume_test(void **state);
+void identifies_end_before_the_days_starts_do_test(void **state);
 void a_presence_outlives_session_and_process_test(void **state);

@@ -263,34 +263,6 @@ static void a_quiet_shard_outlives_an_emptied_redis(void)
 }
 ON_LOOP(a_quiet_shard_outlives_an_emptied_redis)
 
-/* Of 100 starts a day 10 are kept: when they are left nobody identifies, but RESUME goes on; until the upstream has
- * more again. */
-static void identifies_end_before_the_days_starts_do(void)
-{
-    begin();
-    fake.starts_total = 100;
-    fake.starts_remaining = 12;
-    fake.starts_reset_ms = 3600000;
-    shard_start(0);
-    WAIT(fake.live);
-    fake_op(GATEWAY_OP_INVALID_SESSION, "false");
-    WAIT(fake.identifies == 2 && fake.live);
-    fake_emit(10);
-    all_came();
-    fake_cut();
-    WAIT(fake.resumes == 1 && fake.live);
-    unsigned connects = fake.connects;
-    fake_op(GATEWAY_OP_INVALID_SESSION, "false");
-    WAIT(fake.connects > connects); /* there it stands, and may not say anything */
-    co_sleep(4000);                 /* past the permit's window */
-    assert_int_equal(fake.identifies, 2);
-    fake.starts_remaining = 100;
-    WAIT(fake.identifies == 3 && fake.live);
-    fake_emit(10);
-    end();
-}
-ON_LOOP(identifies_end_before_the_days_starts_do)
-
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -309,6 +281,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_redis_that_forgot_everything_loses_no_event_test),
         cmocka_unit_test(a_quiet_shard_outlives_an_emptied_redis_test),
         cmocka_unit_test(identifies_end_before_the_days_starts_do_test),
+        cmocka_unit_test(identifies_keep_apart_and_a_killed_processes_shards_resume_test),
         cmocka_unit_test(dead_letters_are_listed_replayed_and_dropped_test),
         cmocka_unit_test(typing_is_left_out_while_workers_are_behind_test),
         cmocka_unit_test(a_reshard_loses_nothing_and_repeats_only_the_overlap_test),
