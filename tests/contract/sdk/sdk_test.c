@@ -45,6 +45,7 @@ static int handled[EVENTS_MAX];   /* by seq: how often */
 static uint64_t last_seq[GUILDS]; /* handled last */
 static int out_of_order;
 static int begun_by[EVENTS_MAX]; /* by seq: the process that says it begins */
+static int failed[EVENTS_MAX];   /* by seq: tries that ended badly */
 static int threads_seen[64], thread_count, pids_seen[64], pid_count;
 
 static struct worker worker_start_with(const char *threads)
@@ -96,6 +97,10 @@ static void line_read(const char *line)
         return;
     if (strcmp(type, "begins") == 0) {
         begun_by[number] = pid;
+        return;
+    }
+    if (strcmp(type, "fails") == 0) {
+        failed[number]++;
         return;
     }
     handled[number]++;
@@ -174,6 +179,7 @@ static void begin(void)
     application_next();
     memset(handled, 0, sizeof handled);
     memset(begun_by, 0, sizeof begun_by);
+    memset(failed, 0, sizeof failed);
     memset(last_seq, 0, sizeof last_seq);
     out_of_order = thread_count = pid_count = 0;
     seq = 0;
@@ -475,9 +481,11 @@ static void what_always_fails_ends_with_the_dead_letters(void)
     publish_as(++seq, 3, "{\"content\":\"behind it\"}", 7);
     expect_true(wait_handled(1, 60000));
     expect_int(handled[2], 1);
-    for (int i = 0; !dead_letters && i < 200; i++)
+    for (int i = 0; !dead_letters && i < 2400; i++)
         co_sleep(25);
+    workers_read();
     expect_int(dead_letters, 1);
+    expect_int(failed[1], 4); /* the documented number */
     worker_end(&w, SIGTERM);
     amqp_consumer_free(consumer);
     buf_done(&dead);

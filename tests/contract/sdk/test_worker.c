@@ -1,6 +1,6 @@
 /* A worker under test: prints a line for each event it handled, its thread and process. {"fail":true} fails for ever,
- * {"slow":true} takes long, {"slower":true} longer and says so when it begins, {"gateway":true} has the shards send
- * something. */
+ * and says so; {"slow":true} takes long, {"slower":true} longer and says so when it begins, {"gateway":true} has the
+ * shards send something. */
 #include <guildhall/guildhall.h>
 
 #include <stdio.h>
@@ -27,8 +27,10 @@ static bool line_write(const char *what, const struct gh_event *e)
 static int on_event(struct gh_context *c, const struct gh_event *e, void *arg)
 {
     (void)arg;
-    if (strstr(e->json, "\"fail\""))
+    if (strstr(e->json, "\"fail\"")) {
+        (void)line_write("fails", e);
         return -1;
+    }
     if (strstr(e->json, "\"gateway\"") && to_gateway(c, e->guild_id) != 0)
         return -1;
     bool slower = strstr(e->json, "\"slower\"") != NULL;

@@ -474,7 +474,7 @@ void fake_emit(unsigned count)
     }
 }
 
-void fake_typing(void)
+static void fleeting(const char *type)
 {
     unsigned guild = 1 + (fake.emitted + 1) % 8;
 
@@ -486,12 +486,18 @@ void fake_typing(void)
             continue;
         s->log_of[++s->last_seq] = 0;
         s->sent_seq = s->last_seq;
-        dispatch_write(&b, s->last_seq, "TYPING_START");
+        dispatch_write(&b, s->last_seq, type);
         jw_kid(&b, "guild_id", (uint64_t)guild << 22);
         jw_obj_end(&b);
         jw_obj_end(&b);
         send_text(s->current, &b);
     }
+}
+
+void fake_fleeting(void)
+{
+    fleeting("TYPING_START");
+    fleeting("PRESENCE_UPDATE");
 }
 
 unsigned fake_live(unsigned shard_count)

@@ -56,8 +56,8 @@ void fake_emit(unsigned count);
 void fake_emit_alone(unsigned shard_count, unsigned count);
 /* The GUILD_CREATEs that were held, and no more of that. */
 void fake_guilds_come(void);
-/* A TYPING_START in the guild of the next message. */
-void fake_typing(void);
+/* A TYPING_START and a PRESENCE_UPDATE in the guild of the next message. */
+void fake_fleeting(void);
 /* The last seq of a shard's session. */
 uint64_t fake_last_seq(unsigned shard, unsigned shard_count);
 /* The seq a message had in its session; 0 when it was not dispatched. */

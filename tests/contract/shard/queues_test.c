@@ -57,8 +57,8 @@ static void dead_letters_are_listed_replayed_and_dropped(void)
 }
 ON_LOOP_LISTED(dead_letters_are_listed_replayed_and_dropped)
 
-/* A group that nobody works for fills its queues: then a message comes without the typing that went before it, while
- * no message is left out. */
+/* A group that nobody works for fills its queues: then a message comes without the typing and the presence that went
+ * before it, while no message is left out. */
 static void typing_is_left_out_while_workers_are_behind(void)
 {
     int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
@@ -69,18 +69,19 @@ static void typing_is_left_out_while_workers_are_behind(void)
     shard_args.shed_depth = "20";
     shard_start(0);
     WAIT(fake.live);
-    fake_typing();
+    fake_fleeting();
     fake_emit(1);
     all_came();
     assert_int_equal(got.typings, 1);
+    assert_int_equal(got.presences, 1);
     fake_emit(40 * 8);
     all_came();
     while (!left_out && clock_mono_ms() < end_ms) {
-        unsigned typings = got.typings;
-        fake_typing();
+        unsigned typings = got.typings, presences = got.presences;
+        fake_fleeting();
         fake_emit(1);
         all_came();
-        left_out = got.typings == typings;
+        left_out = got.typings == typings && got.presences == presences;
         co_sleep(100);
     }
     assert_true(left_out);

@@ -35,6 +35,7 @@ static void on_delivery(const struct amqp_delivery *d, void *arg)
     }
     amqp_ack(consumer, d->tag, d->epoch, false);
     got.typings += str_eq(d->type, STR("TYPING_START"));
+    got.presences += str_eq(d->type, STR("PRESENCE_UPDATE"));
     if (!str_eq(d->type, STR("MESSAGE_CREATE")))
         return;
     assert_in_range(n, 1, FAKE_EVENTS_MAX);

@@ -27,7 +27,7 @@ struct got {
     unsigned count, repeated, renamed, disordered, outdated;
     unsigned last[16]; /* of each guild */
     int64_t epoch;     /* the highest */
-    unsigned typings;
+    unsigned typings, presences;
     uint64_t reject; /* this message is given up */
 };
 extern struct got got;
