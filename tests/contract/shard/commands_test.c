@@ -78,8 +78,6 @@ static void sends_check(void)
         assert_true(fake.sent_ms[i] - fake.sent_ms[i - LIMIT_SHARD_SENDS] >= 60000);
 }
 
-#define LATE "{\"op\":8,\"d\":{\"guild_id\":\"20971520\",\"query\":\"\",\"limit\":0,\"nonce\":\"9999\"}}"
-
 /* More than a minute's budget: what is over it waits, in order, also for the shard's next owner, whose connection has a
  * budget of its own. What the first one acknowledged as it went may come once more. */
 static void commands_are_sent_in_order_within_the_budget(void)
@@ -90,7 +88,6 @@ static void commands_are_sent_in_order_within_the_budget(void)
     commands_start();
     for (unsigned n = 1; n <= total; n++)
         members_command(n);
-    command_send("4242.0", LATE, 2000, 0); /* of no use when there is room for it */
     WAIT(fake.commands >= most);
     sends_check();
     assert_int_equal(shard_end(0, SIGTERM), 0);
@@ -152,6 +149,27 @@ static void commands_that_cannot_be_sent_are_dead_letters_with_a_reason(void)
     end();
 }
 ON_LOOP_LISTED(commands_that_cannot_be_sent_are_dead_letters_with_a_reason)
+
+/* While the gateway says nothing a command's time passes: it must not be sent when there is a session again. */
+static void a_command_that_waited_too_long_is_dropped(void)
+{
+    begin_live();
+    commands_start();
+    fake.mute = true;
+    unsigned connects = fake.connects;
+    fake_cut();
+    WAIT(fake.connects > connects);
+    command_send("4242.0", "{\"op\":8,\"d\":{\"guild_id\":\"20971520\",\"query\":\"\",\"limit\":0,\"nonce\":\"9\"}}",
+                 1000, 0);
+    members_command(1);
+    co_sleep(1500); /* they are with the shard, or the first one is gone already */
+    fake_speak();
+    WAIT(fake.commands > 0);
+    assert_int_equal(fake.nonces[0], 1);
+    commands_stop();
+    end();
+}
+ON_LOOP_LISTED(a_command_that_waited_too_long_is_dropped)
 
 static struct {
     unsigned count;

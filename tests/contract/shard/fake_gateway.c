@@ -23,6 +23,7 @@
 struct fake fake;
 
 static struct http_listener *listener;
+static struct ws_conn *unheard; /* waits for HELLO */
 static bool stopped;
 static unsigned session_number;
 static uint64_t seq_of[FAKE_EVENTS_MAX + 1];
@@ -317,6 +318,8 @@ static void on_close(struct ws_conn *c, int code, void *arg)
         for (unsigned i = 0; i < slots[n].old_count; i++)
             if (slots[n].old[i] == c)
                 slots[n].old[i--] = slots[n].old[--slots[n].old_count];
+    if (unheard == c)
+        unheard = NULL;
     struct slot *s = slot_of(c);
     if (!s)
         return;
@@ -324,6 +327,14 @@ static void on_close(struct ws_conn *c, int code, void *arg)
     if (code == 1000 || code == 1001)
         on_end(s);
     live_set(s, false);
+}
+
+static void hello(struct ws_conn *c)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "{\"heartbeat_interval\":%d}", fake.interval_ms);
+    op_send(c, GATEWAY_OP_HELLO, text);
 }
 
 static int on_upgrade(struct http_request *req, void *arg)
@@ -334,14 +345,15 @@ static int on_upgrade(struct http_request *req, void *arg)
                            .queue_bytes_max = QUEUE_BYTES,
                            .close_timeout_ms = 500};
     struct ws_conn *c = ws_accept(req, &o);
-    char hello[64];
 
     (void)arg;
     if (!c)
         return 400;
     fake.connects++;
-    snprintf(hello, sizeof hello, "{\"heartbeat_interval\":%d}", fake.interval_ms);
-    op_send(c, GATEWAY_OP_HELLO, hello);
+    if (fake.mute)
+        unheard = c;
+    else
+        hello(c);
     return 0;
 }
 
@@ -376,6 +388,7 @@ void fake_start(void)
     fake = (struct fake){
         .interval_ms = 45000, .shards = 1, .starts_total = 1000, .starts_remaining = 1000, .concurrency = 1};
     memset(slots, 0, sizeof slots);
+    unheard = NULL;
     session_number = 0;
     memset(seq_of, 0, sizeof seq_of);
     memset(alone, 0, sizeof alone);
@@ -537,4 +550,12 @@ void fake_cut(void)
     live_set(&slots[0], false);
     if (slots[0].current)
         ws_abort(slots[0].current);
+}
+
+void fake_speak(void)
+{
+    fake.mute = false;
+    if (unheard)
+        hello(unheard);
+    unheard = NULL;
 }

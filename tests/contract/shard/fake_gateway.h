@@ -16,6 +16,7 @@ struct fake {
     int starts_total, starts_remaining, starts_reset_ms, concurrency; /* its session_start_limit */
     bool refuse_resume;                                               /* op 9 */
     bool no_ack;                                                      /* heartbeats stay unanswered */
+    bool mute;                                                        /* HELLO waits for fake_speak() */
     bool keep_old; /* the socket that a RESUME replaces stays open and gets the same events */
     /* Sessions of a set of lag_shards are this many dispatches behind, until a heartbeat or a RESUME asks; */
     unsigned lag_shards, lag;
@@ -65,3 +66,4 @@ uint64_t fake_seq_of(unsigned message);
 void fake_op(int op, const char *data); /* on the current socket; nothing when there is none */
 void fake_close(int code);
 void fake_cut(void);
+void fake_speak(void);

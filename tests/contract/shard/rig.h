@@ -79,6 +79,7 @@ void dead_letters_are_listed_replayed_and_dropped_test(void **state);
 void typing_is_left_out_while_workers_are_behind_test(void **state);
 void commands_are_sent_in_order_within_the_budget_test(void **state);
 void commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test(void **state);
+void a_command_that_waited_too_long_is_dropped_test(void **state);
 void a_command_passed_on_keeps_the_time_that_it_has_left_test(void **state);
 void identifies_keep_apart_and_a_killed_processes_shards_resume_test(void **state);
 void identifies_end_before_the_days_starts_do_test(void **state);

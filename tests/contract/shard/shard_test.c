@@ -288,6 +288,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_process_killed_after_the_switch_loses_nothing_test),
         cmocka_unit_test(commands_are_sent_in_order_within_the_budget_test),
         cmocka_unit_test(commands_that_cannot_be_sent_are_dead_letters_with_a_reason_test),
+        cmocka_unit_test(a_command_that_waited_too_long_is_dropped_test),
         cmocka_unit_test(a_command_passed_on_keeps_the_time_that_it_has_left_test),
         cmocka_unit_test(a_presence_outlives_session_and_process_test),
     };

@@ -33,10 +33,10 @@ static void identifies_end_before_the_days_starts_do(void)
     unsigned connects = fake.connects;
     fake_op(GATEWAY_OP_INVALID_SESSION, "false");
     WAIT(fake.connects > connects); /* there it stands, and may not say anything */
-    WAIT(shard_admin(0, "/readyz", &b) == 503 && strstr(b.data, "session_starts"));
-    assert_int_equal(shard_admin(0, "/metrics", &b), 200);
-    assert_non_null(strstr(b.data, "guildhall_shard_starts_blocked 1\n"));
+    WAIT(shard_admin(0, "/metrics", &b) == 200 && strstr(b.data, "guildhall_shard_starts_blocked 1\n"));
     assert_non_null(strstr(b.data, "guildhall_shard_starts_remaining 10\n"));
+    assert_int_equal(shard_admin(0, "/readyz", &b), 503);
+    assert_non_null(strstr(b.data, "\"session_starts\":false"));
     co_sleep(4000); /* past the permit's window */
     assert_int_equal(fake.identifies, 2);
     fake.starts_remaining = 100;
