@@ -63,13 +63,15 @@ struct gateway { /* memory that it shares with this program */
     unsigned shards;     /* recommended */
     unsigned identified; /* sessions so far */
     unsigned go;         /* for `turn`: how often it should have spoken */
+    bool compressed;     /* the shard asks for zlib-stream, as it does by itself */
     void (*turn)(struct gateway_session *s);
 };
 struct gateway_session {
     struct gateway *gateway;
     int fd;
-    uint64_t seq;  /* of the last dispatch */
-    unsigned done; /* for `turn`: how often it has spoken */
+    uint64_t seq;               /* of the last dispatch */
+    unsigned done;              /* for `turn`: how often it has spoken */
+    struct z_stream_s *deflate; /* NULL: nothing is compressed */
     struct buf out;
 };
 /* turn: about every millisecond, in the session's thread. Ended with process_end(pid). */

@@ -1,5 +1,5 @@
 /* A gateway that sends a shard process what a benchmark wants, in a process of its own with a thread for each
- * connection: enough of HTTP and WebSocket for our shard, without compression. */
+ * connection: enough of HTTP and WebSocket for our shard, also with zlib-stream. */
 #include "tests/bench/bench.h"
 
 #include <netinet/in.h>
@@ -17,10 +17,27 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
+
+static struct str deflated(struct gateway_session *s, struct str text, unsigned char *out, size_t size)
+{
+    z_stream *z = s->deflate;
+
+    z->next_in = (Bytef *)(uintptr_t)text.p;
+    z->avail_in = (uInt)text.n;
+    z->next_out = out;
+    z->avail_out = (uInt)size;
+    deflate(z, Z_SYNC_FLUSH);
+    return (struct str){(char *)out, size - z->avail_out};
+}
 
 void gateway_say(struct gateway_session *s, struct str text)
 {
-    unsigned char head[4] = {0x81, 126, (unsigned char)(text.n >> 8), (unsigned char)text.n};
+    unsigned char compressed[8192];
+
+    if (s->deflate)
+        text = deflated(s, text, compressed, sizeof compressed);
+    unsigned char head[4] = {s->deflate ? 0x82 : 0x81, 126, (unsigned char)(text.n >> 8), (unsigned char)text.n};
 
     if (text.n < 126)
         head[1] = (unsigned char)text.n;
@@ -68,7 +85,10 @@ static void session_run(struct gateway *g, int fd, const char *request)
 {
     struct gateway_session s = {.gateway = g, .fd = fd, .seq = 1, .out = BUF_INIT(1 << 20)};
     char text[256];
+    z_stream z = {0};
 
+    if (strstr(request, "compress=zlib-stream") && deflateInit(&z, 1) == Z_OK)
+        s.deflate = &z;
     upgrade(&s, request);
     gateway_say(&s, STR("{\"op\":10,\"d\":{\"heartbeat_interval\":600000}}"));
     gateway_flush(&s);
@@ -83,6 +103,8 @@ static void session_run(struct gateway *g, int fd, const char *request)
         while (listen_a_while(fd))
             g->turn(&s);
     }
+    if (s.deflate)
+        deflateEnd(&z);
     buf_done(&s.out);
 }
 
@@ -176,8 +198,8 @@ int gateway_shard_start(struct gateway *g, const char *program, unsigned shards)
         if (!freopen("/dev/null", "w", stdout))
             _exit(127);
         execl(program, "guildhall", "shard", "--upstream", upstream, "--redis-url", getenv("REDIS_URL"), "--amqp-url",
-              getenv("AMQP_URL"), "--compress", "off", "--shards-max", "64", "--intents", "33280", "--log-level",
-              "warn", (char *)NULL);
+              getenv("AMQP_URL"), "--compress", g->compressed ? "zlib-stream" : "off", "--shards-max", "64",
+              "--intents", "33280", "--log-level", "warn", (char *)NULL);
         _exit(127);
     }
     return pid;

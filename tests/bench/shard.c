@@ -20,16 +20,17 @@
 #define RUNS          3
 #define EVENTS        15000 /* all runs together stay under the test broker's memory alarm */
 #define MEMORY_SHARDS 33
+#define MEMORY_EVENTS 300 /* of each: so that what a connection grows to is there */
 #define PATIENCE_MS   120000
 
 /* --- what the gateway sends --- */
 
 static void on_turn(struct gateway_session *s)
 {
-    if (__atomic_load_n(&s->gateway->go, __ATOMIC_SEQ_CST) == s->done || s->gateway->shards > 1)
+    if (__atomic_load_n(&s->gateway->go, __ATOMIC_SEQ_CST) == s->done)
         return;
     s->done++;
-    for (unsigned n = 0; n < EVENTS; n++) {
+    for (unsigned n = 0; n < (s->gateway->compressed ? MEMORY_EVENTS : EVENTS); n++) {
         gateway_say_event(s, n, 0);
         if (s->out.len > 65536)
             gateway_flush(s);
@@ -51,12 +52,13 @@ static void redis_flush(struct redis *redis)
     redis_reply_free(reply);
 }
 
-static uint64_t seq_stored(struct redis *redis)
+static uint64_t seq_stored(struct redis *redis, unsigned shard, unsigned shards)
 {
     struct redis_reply *reply = NULL;
+    char key[64];
 
-    if (redis_await(redis, 3, (struct str[]){STR("HGET"), STR("gh:4242:{shard:0/1}:session:1"), STR("seq")}, &reply) !=
-        0)
+    snprintf(key, sizeof key, "gh:4242:{shard:%u/%u}:session:1", shard, shards);
+    if (redis_await(redis, 3, (struct str[]){STR("HGET"), str_c(key), STR("seq")}, &reply) != 0)
         return 0;
     uint64_t seq = (uint64_t)redis_reply_int(reply);
     redis_reply_free(reply);
@@ -90,7 +92,7 @@ static double shard_rate(struct redis *redis)
     co_sleep(1000);
     uint64_t begun = now_ns();
     __atomic_store_n(&gateway->go, 1, __ATOMIC_SEQ_CST);
-    while (seq_stored(redis) < EVENTS + 1)
+    while (seq_stored(redis, 0, 1) < EVENTS + 1)
         if (co_sleep(5), clock_mono_ms() > end)
             give_up("the shard does not get on");
     double seconds = (double)(now_ns() - begun) / 1e9, cpu = (double)process_cpu_ns(pid) / 1e9;
@@ -164,12 +166,23 @@ static long resident_kb(int pid)
     return server_resident_kb(&s);
 }
 
+/* Each connection as it is by itself: compressed, and after some events. */
 static long shards_kb(struct redis *redis, unsigned shards)
 {
+    int64_t end = clock_mono_ms() + PATIENCE_MS;
+
     redis_flush(redis);
+    gateway->go = 0;
+    gateway->compressed = true;
     int pid = gateway_shard_start(gateway, program, shards);
     identified_wait(shards);
-    co_sleep(2000);
+    co_sleep(1000);
+    __atomic_store_n(&gateway->go, 1, __ATOMIC_SEQ_CST);
+    for (unsigned n = 0; n < shards; n++)
+        while (seq_stored(redis, n, shards) < MEMORY_EVENTS + 1)
+            if (co_sleep(20), clock_mono_ms() > end)
+                give_up("the shards do not get on");
+    co_sleep(1000);
     long kb = resident_kb(pid);
     process_end(pid);
     return kb;
@@ -198,8 +211,10 @@ static void shard_main(void *arg)
            "%d runs\n",
            EVENTS, median(shard, RUNS), median(ratios, RUNS), median(alone, RUNS), RUNS);
     long one = shards_kb(redis, 1), many = shards_kb(redis, MEMORY_SHARDS);
-    printf("shard memory: %.1f MB resident with 1 shard, %.1f MB with %d: %.0f KB for each shard\n", (double)one / 1024,
-           (double)many / 1024, MEMORY_SHARDS, (double)(many - one) / (MEMORY_SHARDS - 1));
+    printf("shard memory: %.1f MB resident with 1 shard, %.1f MB with %d: %.0f KB for each shard connection "
+           "(zlib-stream, after %d events each)\n",
+           (double)one / 1024, (double)many / 1024, MEMORY_SHARDS, (double)(many - one) / (MEMORY_SHARDS - 1),
+           MEMORY_EVENTS);
     fflush(stdout);
     amqp_publisher_free(publisher);
     broker_topology_done(&topology);
