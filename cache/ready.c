@@ -36,7 +36,7 @@ static int id_compare(const void *a, const void *b)
 
 static bool is_there(const struct ready *r, uint64_t guild)
 {
-    return bsearch(&guild, r->guilds, r->count, sizeof(*r->guilds), id_compare) != NULL;
+    return r->count && bsearch(&guild, r->guilds, r->count, sizeof(*r->guilds), id_compare) != NULL;
 }
 
 static void leave(struct ready *r, uint64_t guild)
@@ -101,6 +101,7 @@ void apply_ready_compare(struct call *c)
     struct ready *r = MEM_NEW(struct ready);
     *r = (struct ready){.w = c->w, .at = *c->at, .shard = shard[0], .shards = shard[1] ? shard[1] : 1};
     json_elements_scan(c->f.guilds, guild_note, r);
-    qsort(r->guilds, r->count, sizeof(*r->guilds), id_compare);
+    if (r->count) /* qsort and bsearch take no null pointer, also for nothing */
+        qsort(r->guilds, r->count, sizeof(*r->guilds), id_compare);
     guilds_ask(r, STR("0"));
 }
