@@ -121,14 +121,14 @@ void net_stop(int64_t grace_ms)
 int net_connect(int port)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct timeval five = {.tv_sec = 5};
+    struct timeval patience = {.tv_sec = 60};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &five, sizeof(five));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     return fd;
 }
 
@@ -142,7 +142,7 @@ void net_send(int fd, struct str bytes)
     }
 }
 
-/* 1 = some, 0 = ended, -1 = nothing for 5 seconds. */
+/* 1 = some, 0 = ended, -1 = nothing for a minute. */
 static int read_some(int fd, struct buf *b)
 {
     char *to = buf_reserve(b, 65536);

@@ -14,14 +14,14 @@ void net_stop_wait(void);              /* the second */
 /* Runs fn(arg) on the loop thread and waits for it. */
 void net_on_loop(loop_fn fn, void *arg);
 
-/* Blocking, no delay, 5 seconds for a read. */
+/* Blocking, no delay, 60 seconds for a read. */
 int net_connect(int port);
 void net_send(int fd, struct str bytes);
-/* Appends what comes until `want` bytes are in b, or the peer ended. False: it ended (or 5 seconds passed) before. */
+/* Appends what comes until `want` bytes are in b, or the peer ended. False: it ended (or a minute passed) before. */
 bool net_read(int fd, struct buf *b, size_t want);
 /* Appends until the text is in b. */
 bool net_read_until(int fd, struct buf *b, const char *text);
-/* True when the peer ends the connection (orderly or not) within 5 seconds; what it says before goes to b. */
+/* True when the peer ends the connection (orderly or not) within a minute; what it says before goes to b. */
 bool net_read_end(int fd, struct buf *b);
 
 /* One HTTP answer off the socket. b holds bytes read ahead, from answer to answer. */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static int port;
-static atomic_int gone_seen;
+static atomic_int gone_seen, inside, go_on; /* inside: handlers of /hang and /held that run */
 
 static void serve_file(struct http_response *res)
 {
@@ -43,7 +43,13 @@ static void handler(struct http_request *req, struct http_response *res, void *a
     if (str_eq(req->path, STR("/sleep"))) {
         co_sleep(30);
         echo(req, res);
+    } else if (str_eq(req->path, STR("/held"))) {
+        inside++;
+        while (!go_on)
+            co_sleep(2);
+        echo(req, res);
     } else if (str_eq(req->path, STR("/hang"))) {
+        inside++;
         while (!http_request_gone(req))
             co_sleep(2);
         gone_seen = 1;
@@ -62,12 +68,23 @@ static void handler(struct http_request *req, struct http_response *res, void *a
     }
 }
 
+static int begin_with(int idle_ms, int request_ms)
+{
+    port = net_serve((struct http_listener_options){
+        .handler = handler, .via = "1.1 test", .idle_ms = idle_ms, .request_ms = request_ms, .body_max = 3 << 20});
+    return 0;
+}
+
 static int begin(void **state)
 {
     (void)state;
-    port = net_serve((struct http_listener_options){
-        .handler = handler, .via = "1.1 test", .idle_ms = 300, .request_ms = 200, .body_max = 3 << 20});
-    return 0;
+    return begin_with(0, 0);
+}
+
+static int begin_impatient(void **state)
+{
+    (void)state;
+    return begin_with(300, 200);
 }
 
 static int end(void **state)
@@ -308,18 +325,24 @@ static void times_slow_senders_out(void **state)
     client_close(&body);
 }
 
+/* 60 s at most. */
+static void wait_for(atomic_int *number, int wanted)
+{
+    for (int i = 0; i < 30000 && *number != wanted; i++)
+        usleep(2000);
+    assert_int_equal(*number, wanted);
+}
+
 static void tells_a_handler_that_its_peer_is_gone(void **state)
 {
     struct client c = client_open();
 
     (void)state;
-    gone_seen = 0;
+    gone_seen = inside = 0;
     net_send(c.fd, STR("GET /hang HTTP/1.1\r\n" HOST "\r\n"));
-    usleep(20000);
+    wait_for(&inside, 1);
     client_close(&c);
-    for (int i = 0; i < 500 && !gone_seen; i++)
-        usleep(2000);
-    assert_true(gone_seen);
+    wait_for(&gone_seen, 1);
 }
 
 static void survives_peers_that_vanish(void **state)
@@ -353,12 +376,13 @@ static void stops_gracefully(void **state)
     busy = client_open();
     idle = client_open();
     hung = client_open();
-    net_send(busy.fd, STR("GET /sleep HTTP/1.1\r\n" HOST "\r\n"));
+    gone_seen = inside = go_on = 0;
+    net_send(busy.fd, STR("GET /held HTTP/1.1\r\n" HOST "\r\n"));
     net_send(hung.fd, STR("GET /hang HTTP/1.1\r\n" HOST "\r\n"));
-    usleep(10000);
-    gone_seen = 0;
-    net_stop_begin(100);
-    expect_answer(&busy, 200, "GET /sleep ");
+    wait_for(&inside, 2);
+    net_stop_begin(3000);
+    go_on = 1;
+    expect_answer(&busy, 200, "GET /held ");
     assert_str(net_answer_header(&busy.a, "Connection"), "close");
     expect_end(&busy);
     expect_end(&idle);
@@ -420,7 +444,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(serves_files, begin, end),
         cmocka_unit_test_setup_teardown(refuses_and_closes, begin, end),
         cmocka_unit_test_setup_teardown(refuses_a_head_that_is_too_long, begin, end),
-        cmocka_unit_test_setup_teardown(times_slow_senders_out, begin, end),
+        cmocka_unit_test_setup_teardown(times_slow_senders_out, begin_impatient, end),
         cmocka_unit_test_setup_teardown(tells_a_handler_that_its_peer_is_gone, begin, end),
         cmocka_unit_test_setup_teardown(survives_peers_that_vanish, begin, end),
         cmocka_unit_test(stops_gracefully),
