@@ -173,18 +173,20 @@ static void on_finish_timer(void *arg)
         c->finish_end_ms = clock_mono_ms() + c->finish_ms;
     if (c->ended) {
         goodbye_check(c);
-    } else if (!c->o.holds(c->o.key.shard, c->o.arg)) {
+        return;
+    }
+    if (!c->o.holds(c->o.key.shard, c->o.arg))
         return; /* perhaps another's already */
-    } else if (live && !c->asked_last) {
+    if (live && !c->asked_last) {
         c->asked_last = true;
         connection_beat(c);
-    } else if (!pipeline_is_empty(c->pipeline)) {
-        return;
-    } else if ((live && c->beats == 0) || c->spent || c->step == DOWN) {
-        finish(c);
-    } else if (clock_mono_ms() >= c->finish_end_ms) {
-        LOG_WARN("shard_finished_late", "shard=%u step=%s", c->o.key.shard, connection_step(c));
-        finish(c);
+    } else if (pipeline_is_empty(c->pipeline)) {
+        bool late = clock_mono_ms() >= c->finish_end_ms;
+
+        if (late)
+            LOG_WARN("shard_finished_late", "shard=%u step=%s", c->o.key.shard, connection_step(c));
+        if ((live && c->beats == 0) || c->spent || c->step == DOWN || late)
+            finish(c);
     }
 }
 
