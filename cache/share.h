@@ -3,10 +3,10 @@
  * it should hold; members give up and take one by one until that holds. Loop thread only.
  *
  * Redis: {NAME}:members (sorted set, member -> when its membership ends), {NAME}:caps (hash, member -> slots at most),
- * {NAME}:slots (hash, slot -> "epoch:expires_ms:owner"; `run`: the server's run_id; `reborn`: when Redis was found empty
- * or begun anew). A slot's epoch rises with each new owner, also when Redis came back empty (it is at least Redis' clock
- * in ms). Members claim what they hold from each new run of Redis, which may have forgotten it or let it lapse, and keep
- * it under the same epoch; for ttl_ms after that nobody takes what seems free. */
+ * {NAME}:slots (hash, slot -> "epoch:expires_ms:owner"; `run`: the server's run_id; `reborn`: when Redis was found
+ * empty or begun anew). A slot's epoch rises with each new owner, also when Redis came back empty (it is at least
+ * Redis' clock in ms). Members claim what they hold from each new run of Redis, which may have forgotten it or let it
+ * lapse, and keep it under the same epoch; for ttl_ms after that nobody takes what seems free. */
 #pragma once
 
 #include "platform/io/redis.h"

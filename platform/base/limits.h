@@ -233,8 +233,8 @@
 #define LIMIT_COMMAND_PERMISSIONS  100          /* overwrites of a command in a guild; over it 50035 */
 #define LIMIT_INTERACTION_MS       (15 * 60000) /* an interaction's token is good so long; then 50027 */
 #define LIMIT_INTERACTION_FIRST_MS 3000         /* its first answer must be there by then; else 10062 */
-#define LIMIT_USER_FOLLOWUPS       5            /* to an interaction with an application that only a person installed; over it 40094 */
-#define LIMIT_INTERACTIONS_PENDING 100000       /* of a process, waiting for that answer; over it 503 */
+#define LIMIT_USER_FOLLOWUPS       5 /* to an interaction with an application that only a person installed; over it 40094 */
+#define LIMIT_INTERACTIONS_PENDING 100000     /* of a process, waiting for that answer; over it 503 */
 #define LIMIT_ENDPOINT_BYTES       (1u << 20) /* what an application's endpoint answers; over it the interaction failed */
 #define LIMIT_BEARER_MS            (7 * 86400000LL) /* an OAuth2 token is good so long */
 #define LIMIT_EPHEMERAL_MS         (60 * 60000) /* a message for one person alone is kept so long after its last change */
