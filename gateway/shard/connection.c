@@ -313,7 +313,7 @@ struct connection *connection_new(const struct connection_options *o)
                                   .set = o->key.set,
                                   .shard_count = o->key.shard_count,
                                   .silent = o->silent,
-                                  .crowded = o->crowded,
+                                  .crowds = o->crowds,
                                   .may_publish = may_publish,
                                   .confirmed = on_confirmed,
                                   .pause = on_pause,

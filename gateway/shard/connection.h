@@ -19,8 +19,8 @@ struct connection_options {
     struct upstream *upstream;
     struct cache_writer *cache;
     struct amqp_publisher *publisher;
-    const bool *crowded; /* as the pipeline's */
-    const char *ca_file; /* NULL: the system's */
+    const struct crowd *crowds; /* as the pipeline's */
+    const char *ca_file;        /* NULL: the system's */
     uint32_t intents;
     int start_reserve; /* percent of the day's IDENTIFYs that are kept */
     enum transport transport;

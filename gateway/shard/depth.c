@@ -9,7 +9,8 @@
 
 #define ASK_MS     2000
 #define NAME_BYTES 128
-#define QUEUES     (BROKER_PARTITIONS + 1) /* of a group: the last are its dead letters */
+#define FILLING    (LIMIT_BROKER_QUEUE_MESSAGES / 4 * 3) /* what is left is more than comes until it is asked again */
+#define QUEUES     (BROKER_PARTITIONS + 1)               /* of a group: the last are its dead letters */
 
 METRIC_DEFINE_BY(metric_queue, METRIC_GAUGE, "guildhall_shard_queue_messages", "group, partition",
                  "Events that wait for a worker of the group");
@@ -23,24 +24,26 @@ struct depth {
     char (*text)[NAME_BYTES];
     const char **queues;
     struct metric **metrics;
-    bool crowded[BROKER_PARTITIONS];
+    struct crowd crowds[BROKER_PARTITIONS];
 };
 
 static void on_told(const uint32_t *messages, void *arg)
 {
     struct depth *d = arg;
-    bool crowded[BROKER_PARTITIONS] = {0};
+    struct crowd crowds[BROKER_PARTITIONS] = {0};
 
     for (int i = 0; i < d->count; i++) {
         metric_set(d->metrics[i], messages[i]);
-        if (i % QUEUES < BROKER_PARTITIONS)
-            crowded[i % QUEUES] |= messages[i] > d->o.shed_depth;
+        if (i % QUEUES == BROKER_PARTITIONS)
+            continue;
+        crowds[i % QUEUES].crowded |= messages[i] > d->o.shed_depth;
+        crowds[i % QUEUES].filling |= messages[i] > FILLING;
     }
     for (unsigned p = 0; p < BROKER_PARTITIONS; p++)
-        if (crowded[p] != d->crowded[p])
-            LOG_WARN(crowded[p] ? "partition_crowded" : "partition_relieved", "partition=%u bound=%u", p,
+        if (crowds[p].crowded != d->crowds[p].crowded)
+            LOG_WARN(crowds[p].crowded ? "partition_crowded" : "partition_relieved", "partition=%u bound=%u", p,
                      d->o.shed_depth);
-    memcpy(d->crowded, crowded, sizeof(crowded));
+    memcpy(d->crowds, crowds, sizeof(crowds));
 }
 
 static void queue_add(struct depth *d, const char *group, unsigned partition)
@@ -93,7 +96,7 @@ void depth_free(struct depth *d)
     mem_free(d);
 }
 
-const bool *depth_crowded(const struct depth *d)
+const struct crowd *depth_crowds(const struct depth *d)
 {
-    return d->crowded;
+    return d->crowds;
 }

@@ -5,6 +5,12 @@
 
 struct depth;
 
+/* How it is with a partition's longest queue. */
+struct crowd {
+    bool crowded; /* presence and typing are not for it */
+    bool filling; /* soon the broker may refuse what comes */
+};
+
 struct depth_options {
     const char *amqp_url;
     uint64_t application;
@@ -16,5 +22,5 @@ struct depth_options {
 /* NULL and err: malformed url. */
 struct depth *depth_new(const struct depth_options *o, struct buf *err);
 void depth_free(struct depth *d);
-/* By partition: crowded in some group. Valid for as long as d. */
-const bool *depth_crowded(const struct depth *d);
+/* By partition, over all groups. Valid for as long as d. */
+const struct crowd *depth_crowds(const struct depth *d);

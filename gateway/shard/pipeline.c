@@ -62,6 +62,7 @@ struct pipeline {
     uint64_t confirmed;
     struct list *cache_at, *publish_at; /* the first that was not asked for yet; the head itself: none */
     unsigned caching, publishing;
+    unsigned under_way[BROKER_PARTITIONS]; /* of the publishing */
     bool cache_failed,
         publish_failed; /* nothing more is asked until what is under way is back; then from the failure */
     bool paused, marked;
@@ -225,6 +226,7 @@ static void on_published(int error, void *arg)
         return;
     }
     p->publishing--;
+    p->under_way[broker_partition(e->tag)]--;
     if (error) {
         p->publish_failed = true;
         metric_add(&metric_repeated, 1);
@@ -270,7 +272,16 @@ static void publish(struct pipeline *p, struct event *e)
     e->published = STAGE_BUSY;
     e->published_ns = clock_mono_ns();
     p->publishing++;
+    p->under_way[broker_partition(e->tag)]++;
     amqp_publish(p->o.publisher, &m, on_published, e);
+}
+
+/* A queue that is full refuses an event and may take the next one a moment later: there one goes after the other. */
+static bool must_go_alone(const struct pipeline *p, const struct event *e)
+{
+    unsigned partition = broker_partition(e->tag);
+
+    return p->o.crowds[partition].filling && p->under_way[partition] > 0;
 }
 
 static void publish_next(struct pipeline *p)
@@ -284,7 +295,7 @@ static void publish_next(struct pipeline *p)
     while (p->publish_at != &p->events && p->publishing < LIMIT_SHARD_PUBLISHING) {
         struct event *e = LIST_ENTRY(p->publish_at, struct event, link);
 
-        if (e->cached != STAGE_DONE)
+        if (e->cached != STAGE_DONE || must_go_alone(p, e))
             break;
         p->publish_at = p->publish_at->next;
         if (e->published != STAGE_NEW)
@@ -395,7 +406,7 @@ void pipeline_push(struct pipeline *p, uint64_t seq, struct str type, struct str
         bool behind = p->count >= LIMIT_SHARD_PENDING_EVENTS / 4;
         if (behind)
             e->cached = e->published = STAGE_DONE;
-        e->shed = behind || p->o.crowded[broker_partition(e->tag)];
+        e->shed = behind || p->o.crowds[broker_partition(e->tag)].crowded;
         metric_add(&metric_shed, e->shed);
     }
     bool cache_idle = p->cache_at == &p->events, publish_idle = p->publish_at == &p->events;

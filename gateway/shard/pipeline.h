@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cache/writer.h"
+#include "gateway/shard/depth.h"
 #include "platform/io/amqp.h"
 
 struct pipeline;
@@ -14,9 +15,9 @@ struct pipeline_options {
     struct amqp_publisher *publisher;
     uint64_t application;
     unsigned shard, shard_count;
-    uint64_t set;        /* generation of the set of shards */
-    bool silent;         /* into the cache only, until pipeline_publish; */
-    const bool *crowded; /* by partition: some group's queue is long; presence and typing are not for it then */
+    uint64_t set;               /* generation of the set of shards */
+    bool silent;                /* into the cache only, until pipeline_publish; */
+    const struct crowd *crowds; /* by partition */
     /* The lease stands: asked before each batch that leaves. */
     bool (*may_publish)(void *arg);
     /* The confirmed prefix grew. */

@@ -115,7 +115,7 @@ static struct shard_set *set_begin(struct process *p, uint64_t generation, unsig
                        .upstream = &p->upstream,
                        .cache = p->cache,
                        .publisher = p->publisher,
-                       .crowded = depth_crowded(p->depth),
+                       .crowds = depth_crowds(p->depth),
                        .ca_file = p->o.upstream_ca,
                        .intents = p->o.intents,
                        .transport = p->o.transport,
