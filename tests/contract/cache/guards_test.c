@@ -327,6 +327,9 @@ static void the_marker_moves_and_does_not_lie(void)
 ON_LOOP(the_marker_moves_and_does_not_lie)
 
 #define MANY 25000
+static const char many_script[] =
+    "for i = 1, 25000 do redis.call('HSET', KEYS[1], i, '{\"user\":{\"id\":\"' .. i .. '\"},\"nick\":\"a nick "
+    "that is long enough for a hash of its own kind, not a packed one\"}') end return 1";
 
 static void a_long_list_is_read_in_slices(void)
 {
@@ -335,10 +338,7 @@ static void a_long_list_is_read_in_slices(void)
     size_t bytes = 0, longest = 0;
 
     open_cache(60, INTENTS_ALL);
-    RUN("EVAL",
-        "for i = 1, 25000 do redis.call('HSET', KEYS[1], i, '{\"user\":{\"id\":\"' .. i .. '\"},\"nick\":\"a nick "
-        "that is long enough for a hash of its own kind, not a packed one\"}') end return 1",
-        "1", "gh:60:{21000000}:members");
+    RUN("EVAL", many_script, "1", "gh:60:{21000000}:members");
     do {
         buf_clear(&text);
         assert_int_equal(cache_list_slice(&cache, CACHE_MEMBERS, GUILD, &cursor, &text), 0);
