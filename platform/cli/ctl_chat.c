@@ -5,6 +5,7 @@
 #include "platform/api/messages/messages.h"
 #include "platform/base/clock.h"
 #include "platform/base/jw.h"
+#include "platform/base/mem.h"
 #include "platform/base/settings.h"
 #include "platform/cli/cli.h"
 #include "platform/cli/ctl.h"
@@ -95,16 +96,16 @@ static void post(void *arg)
 
     snprintf(path, sizeof path, "channels/%s/messages", chat_place.channel);
     json_decref(chat_ask("POST", path, json_pack("{ss}", "content", content)));
-    free(content);
+    mem_free(content);
 }
 
 void chat_start(void (*fn)(void *line), struct str line)
 {
-    char *copy = strndup(line.p, line.n);
+    char *copy = mem_strndup(line.p, line.n);
 
-    if (copy && co_spawn(fn, copy) < 0) {
+    if (co_spawn(fn, copy) < 0) {
         fprintf(stderr, "guildhall: chat: too much at once: %s\n", copy);
-        free(copy);
+        mem_free(copy);
     }
 }
 

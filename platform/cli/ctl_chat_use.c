@@ -3,6 +3,7 @@
  * checks it, and its errors are printed. Loop thread; the newest SHOWN_MAX components can be used. */
 #include "platform/api/interactions/interactions.h"
 #include "platform/api/messages/components.h"
+#include "platform/base/mem.h"
 #include "platform/cli/ctl_chat.h"
 #include "platform/io/co.h"
 #include "platform/model/command.h"
@@ -50,7 +51,8 @@ static int type_of(json_t *o)
 
 /* --- commands --- */
 
-static json_t *named(json_t *list, const char *name, size_t n)
+/* type 0: any. */
+static json_t *named(json_t *list, int type, const char *name, size_t n)
 {
     json_t *o;
     size_t i;
@@ -58,7 +60,7 @@ static json_t *named(json_t *list, const char *name, size_t n)
     json_array_foreach(list, i, o)
     {
         const char *is = chat_text(o, "name");
-        if (strlen(is) == n && memcmp(is, name, n) == 0)
+        if ((!type || type_of(o) == type) && strlen(is) == n && memcmp(is, name, n) == 0)
             return o;
     }
     return NULL;
@@ -95,7 +97,7 @@ static json_t *option_at(json_t *options, const char *s)
 {
     size_t n = strcspn(s, ": ");
 
-    return s[n] == ':' ? named(options, s, n) : NULL;
+    return s[n] == ':' ? named(options, 0, s, n) : NULL;
 }
 
 static void option_add(json_t *given, json_t *option, const char *s, const char *end)
@@ -136,27 +138,13 @@ static json_t *arguments(json_t *command, const char **s, int depth)
 {
     json_t *options = json_object_get(command, "options");
     size_t n = strcspn(*s, " ");
-    json_t *sub = depth < WORDS_MAX ? named(options, *s, n) : NULL;
+    json_t *sub = depth < WORDS_MAX ? named(options, 0, *s, n) : NULL;
 
     if (!sub || (type_of(sub) != OPTION_SUB_COMMAND && type_of(sub) != OPTION_SUB_COMMAND_GROUP))
         return options_read(options, *s);
     *s += n + strspn(*s + n, " ");
     return json_pack("[{si ss so}]", "type", type_of(sub), "name", chat_text(sub, "name"), "options",
                      arguments(sub, s, depth + 1));
-}
-
-static json_t *command_find(json_t *index, const char *name, size_t n)
-{
-    json_t *all = json_object_get(index, "application_commands"), *o;
-    size_t i;
-
-    json_array_foreach(all, i, o)
-    {
-        const char *is = chat_text(o, "name");
-        if (type_of(o) == COMMAND_CHAT_INPUT && strlen(is) == n && memcmp(is, name, n) == 0)
-            return o;
-    }
-    return NULL;
 }
 
 static void commands_list(json_t *index)
@@ -184,7 +172,7 @@ static void command_run(void *arg)
     snprintf(path, sizeof path, "guilds/%s/application-command-index", chat_place.guild);
     json_t *index = chat_ask("GET", path, NULL);
     size_t n = strcspn(line, " ");
-    json_t *command = command_find(index, line, n);
+    json_t *command = named(json_object_get(index, "application_commands"), COMMAND_CHAT_INPUT, line, n);
     const char *rest = line + n + strspn(line + n, " ");
     if (command)
         interact(INTERACTION_COMMAND, chat_text(command, "application_id"), "", 0,
@@ -194,7 +182,7 @@ static void command_run(void *arg)
     else if (index)
         commands_list(index);
     json_decref(index);
-    free(line);
+    mem_free(line);
 }
 
 /* --- components --- */
@@ -286,7 +274,7 @@ static void press(void *arg)
             json_object_set_new(data, "values", words(rest));
         interact(INTERACTION_COMPONENT, s.application, s.message, s.flags, data);
     }
-    free(line);
+    mem_free(line);
 }
 
 /* --- modals --- */
@@ -364,10 +352,10 @@ static void modal_send(void *arg)
 static void field_fill(struct str line)
 {
     json_t *field = json_array_get(use.fields, use.filled++);
-    char *text = strndup(line.p, line.n);
+    char *text = mem_strndup(line.p, line.n);
 
     json_object_set_new(field, "answer", field_value(json_object_get(field, "component"), text));
-    free(text);
+    mem_free(text);
     if (use.filled < json_array_size(use.fields))
         field_ask();
     else

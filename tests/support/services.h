@@ -34,6 +34,20 @@ static inline void services_await(const char *verb, const char *name)
     co_work(services_order_run, &order);
 }
 
+static inline void services_redis_empty_run(void *arg)
+{
+    (void)arg;
+    services_do("kill", "redis");
+    assert_int_equal(system("rm -rf \"$SERVICES_DIR/redis/data\""), 0); // NOLINT(cert-env33-c): a test's own words
+    services_do("start", "redis");
+}
+
+/* Coroutine: Redis is killed and comes back without its data. */
+static inline void services_redis_empty(void)
+{
+    co_work(services_redis_empty_run, NULL);
+}
+
 /* REDIS_URL, AMQP_URL, SERVICES_DIR */
 static inline const char *services_env(const char *name)
 {

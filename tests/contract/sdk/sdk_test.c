@@ -423,14 +423,6 @@ static void wait_redis(struct redis *redis)
     expect_true(redis_has_all(redis));
 }
 
-static void redis_empty(void *arg)
-{
-    (void)arg;
-    services_do("kill", "redis");
-    expect_int(system("rm -rf \"$SERVICES_DIR/redis/data\""), 0); // NOLINT(cert-env33-c): a test's own words
-    services_do("start", "redis");
-}
-
 /* What it handled is known to the partition's next worker though Redis came back with nothing in between. */
 static void what_was_handled_outlives_an_emptied_redis(void)
 {
@@ -441,7 +433,7 @@ static void what_was_handled_outlives_an_emptied_redis(void)
     publish(48);
     expect_true(wait_handled(48, 60000));
     wait_redis(redis);
-    co_work(redis_empty, NULL);
+    services_redis_empty();
     wait_redis(redis);
     worker_end(&w, SIGKILL);
     struct worker next = worker_start();

@@ -240,19 +240,11 @@ static void a_redis_that_forgot_everything_loses_no_event(void)
 }
 ON_LOOP(a_redis_that_forgot_everything_loses_no_event)
 
-static void redis_empty(void *arg)
-{
-    (void)arg;
-    services_do("kill", "redis");
-    assert_int_equal(system("rm -rf \"$SERVICES_DIR/redis/data\""), 0); // NOLINT(cert-env33-c): a test's own words
-    services_do("start", "redis");
-}
-
 /* A Redis that came back with nothing is told how far a shard is though no event comes; so its holder may die. */
 static void a_quiet_shard_outlives_an_emptied_redis(void)
 {
     begin_live();
-    co_work(redis_empty, NULL);
+    services_redis_empty();
     WAIT(stored_seq() == fake_seq_of(20));
     shard_end(0, SIGKILL);
     fake_emit(30);
